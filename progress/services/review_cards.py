@@ -6,35 +6,26 @@ set by. While neither has moved, nothing is written.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+import orjson
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from core.batches import BATCH_SIZE, batches
+from core.batches import batches
 from core.db import retry_on_conflict
+from core.upsert import insert, upsert
 from players.errors import SessionUnknownError
 from progress import scheduler
 from progress.models import ReviewCard, ReviewWatermark
 from progress.services import ledger, review_queries
 from progress.services.events import ReviewEvent
 from progress.services.review_items import OpenItems
+from progress.services.review_queries import Place, Watermark
 from publishing.api import LessonEntry
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What a card says about its item, without the memory."""
-
-    pk: int
-    item_id: str
-    lesson_id: str
-    subject_id: str
-    is_active: bool
 
 
 def follow_in_transaction(player_id: int, items: OpenItems) -> None:
@@ -44,17 +35,26 @@ def follow_in_transaction(player_id: int, items: OpenItems) -> None:
     """
     mark = review_queries.watermark(player_id)
     if mark is None or not mark.is_at(items.version):
-        _follow_locked(player_id, items)
+        _follow_from(player_id, items, mark)
 
 
-def follow(player_id: int, items: OpenItems) -> None:
+def follow(player_id: int, items: OpenItems, mark: Watermark | None) -> bool:
     """Create, move, and switch on and off the player's cards as they should be now.
+
+    If only the ledger has grown, and without items to meet, two queries and no lock: the
+    watermark moves unless somebody else has moved it meanwhile.
+
+    Args:
+        mark: how far the cards follow, as the caller has read it.
+
+    Returns:
+        Whether cards may have changed since ``mark`` was read.
 
     Raises:
         SessionUnknownError: the player has been deleted.
         OperationalError: the database does not answer.
     """
-    retry_on_conflict(partial(_follow, player_id, items))
+    return retry_on_conflict(partial(_follow, player_id, items, mark))
 
 
 def lock(player_id: int) -> None:
@@ -102,110 +102,116 @@ def answered(
     return found
 
 
-@transaction.atomic
-def _follow(player_id: int, items: OpenItems) -> None:
-    lock(player_id)
-    _follow_locked(player_id, items)
+def _follow(player_id: int, items: OpenItems, before: Watermark | None) -> bool:
+    completed = None
+    if before is not None and before.is_behind(items.version):
+        completed = _completed_after(player_id, before, items)
+        if not completed and review_queries.move_watermark(player_id, before):
+            return False
+    with transaction.atomic():
+        lock(player_id)
+        mark = review_queries.watermark(player_id)
+        if mark is None or not mark.is_at(items.version):
+            # Nobody else has followed, so the same completions are to be followed.
+            known = completed if mark == before else None
+            _follow_from(player_id, items, mark, known)
+    return True
 
 
-def _follow_locked(player_id: int, items: OpenItems) -> None:
-    mark = ReviewWatermark.objects.filter(player_id=player_id).first()
-    mark = mark or ReviewWatermark(player_id=player_id)
-    completed, position = _completed_after(player_id, mark, items)
+def _follow_from(
+    player_id: int,
+    items: OpenItems,
+    mark: Watermark | None,
+    completed: Mapping[str, datetime] | None = None,
+) -> None:
+    """Follow from the watermark, which the caller has read under the lock.
+
+    Args:
+        completed: what `_completed_after` returns for it; None: it is read here.
+    """
+    mark = mark or Watermark(0, "", ledger.head(player_id))
+    if completed is None:
+        completed = _completed_after(player_id, mark, items)
     if mark.items_version == items.version:
         lessons = items.published.lessons
         coming = {item for lesson in completed for item in lessons[lesson].review_items}
-        cards = _places(player_id, coming)
+        cards = review_queries.places(player_id, coming)
     else:
-        cards = _places(player_id, None)
+        cards = review_queries.places(player_id, None)
     _create_and_move(player_id, completed, cards, items)
-    mark.ledger_position, mark.items_version = position, items.version
-    mark.save(force_insert=mark._state.adding)
+    upsert(
+        ReviewWatermark,
+        ("player_id", "ledger_position", "items_version"),
+        [(player_id, mark.last_position or 0, items.version)],
+        key=("player_id",),
+    )
 
 
 def _completed_after(
-    player_id: int, mark: ReviewWatermark, items: OpenItems
-) -> tuple[dict[str, datetime], int]:
+    player_id: int, mark: Watermark, items: OpenItems
+) -> dict[str, datetime]:
     """Return the lessons with items that were completed for the first time, and when.
 
-    Those after the watermark; all of them if the items have changed. Also the last
-    position of the ledger.
+    Those after the watermark, up to the last position that was read with it; all of them
+    if the items have changed.
     """
-    last = ledger.head(player_id)
-    after = 0
-    if mark.items_version == items.version and mark.ledger_position <= last:
-        after = mark.ledger_position
-    found = ledger.whole(
-        lambda rows: rows.filter(
-            player_id=player_id, first_of__isnull=False, seq__lte=last, seq__gt=after
-        ).values_list("seq", "first_of", "occurred_at")
+    after = mark.ledger_position if mark.is_behind(items.version) else 0
+    found = ledger.first_completions(
+        player_id, after=after, last=mark.last_position or 0
     )
-    completed = {
+    return {
         lesson_id: at
-        for _seq, lesson_id, at in found.order_by("seq")
+        for lesson_id, at in found.items()
         if lesson_id in items.published.lessons
     }
-    return completed, last
-
-
-def _places(player_id: int, item_ids: Collection[str] | None) -> list[_Place]:
-    """Return the player's cards; of these items, or all."""
-    cards = ReviewCard.objects.filter(player_id=player_id).order_by("pk")
-    rows = cards.values_list("pk", "item_id", "lesson_id", "subject_id", "is_active")
-    if item_ids is None:
-        return [_Place(*row) for row in rows]
-    return [
-        _Place(*row)
-        for batch in batches(list(item_ids))
-        for row in rows.filter(item_id__in=batch)
-    ]
 
 
 def _create_and_move(
     player_id: int,
     completed: Mapping[str, datetime],
-    cards: list[_Place],
+    cards: list[Place],
     items: OpenItems,
 ) -> None:
     published = items.published
     place_of = {(card.item_id, card.lesson_id): card for card in cards}
-    gone: dict[str, _Place] = {
+    gone: dict[str, Place] = {
         card.item_id: card
         for card in reversed(cards)
         if not published.is_published(card.lesson_id, card.item_id)
     }
-    new: list[ReviewCard] = []
-    moved: dict[int, _Place] = {}
+    new: list[list[Any]] = []
+    moved: dict[int, Place] = {}
     for lesson_id, at in completed.items():
         lesson = published.lessons[lesson_id]
+        unmet = []
         for item_id in lesson.review_items:
             if (item_id, lesson_id) in place_of:
                 continue
             is_here = published.is_only_published_at(lesson_id, item_id)
             card = gone.pop(item_id, None) if is_here else None
             if card is None:
-                is_active = items.is_active(lesson_id, item_id)
-                new.append(_card(player_id, item_id, lesson, at, is_active))
+                unmet.append(item_id)
             else:
-                moved[card.pk] = replace(card, lesson_id=lesson_id)
-    ReviewCard.objects.bulk_create(new, batch_size=BATCH_SIZE)
+                moved[card.pk] = card._replace(lesson_id=lesson_id)
+        if unmet:
+            new += _new_cards(player_id, lesson, unmet, at, items)
+    insert(ReviewCard, _NEW, new)
     _write_places(
         {card.pk: card for card in cards},
         {card.pk: _as_published(moved.get(card.pk, card), items) for card in cards},
     )
 
 
-def _as_published(card: _Place, items: OpenItems) -> _Place:
+def _as_published(card: Place, items: OpenItems) -> Place:
     is_active = items.is_active(card.lesson_id, card.item_id)
     lesson = items.published.lessons.get(card.lesson_id)
-    return replace(
-        card,
+    return card._replace(
         is_active=is_active,
         subject_id=card.subject_id if lesson is None else lesson.subject_id,
     )
 
 
-def _write_places(before: Mapping[int, _Place], after: Mapping[int, _Place]) -> None:
+def _write_places(before: Mapping[int, Place], after: Mapping[int, Place]) -> None:
     alike: dict[tuple[str, str | None, bool], list[int]] = defaultdict(list)
     for pk, place in after.items():
         if place == before[pk]:
@@ -221,21 +227,27 @@ def _write_places(before: Mapping[int, _Place], after: Mapping[int, _Place]) -> 
             ReviewCard.objects.filter(pk__in=batch).update(**values)
 
 
-def _card(
+_NEW = (
+    *("player_id", "item_id", "lesson_id", "subject_id", "is_active"),
+    *("met_at", "state", "due_at", "failures"),
+)
+
+
+def _new_cards(
     player_id: int,
-    item_id: str,
     lesson: LessonEntry,
+    item_ids: Iterable[str],
     met_at: datetime,
-    is_active: bool,
-) -> ReviewCard:
+    items: OpenItems,
+) -> list[list[Any]]:
+    """Return the rows of cards of a lesson's items, which have been met at one time."""
     memory = scheduler.met(met_at)
-    return ReviewCard(
-        player_id=player_id,
-        item_id=item_id,
-        lesson_id=lesson.id,
-        subject_id=lesson.subject_id,
-        is_active=is_active,
-        met_at=met_at,
-        state=memory.state,
-        due_at=memory.due_at,
-    )
+    state = orjson.dumps(memory.state).decode()
+    met, due = map(connection.ops.adapt_datetimefield_value, (met_at, memory.due_at))
+    return [
+        [
+            *(player_id, item_id, lesson.id, lesson.subject_id),
+            *(items.is_active(lesson.id, item_id), met, state, due, 0),
+        ]
+        for item_id in item_ids
+    ]

@@ -21,8 +21,3 @@ def of(values: Any) -> Parameters:
         relearning_minutes=tuple(values.REVIEW_RELEARNING_MINUTES),
         weights=tuple(values.REVIEW_WEIGHTS),
     )
-
-
-def is_leech(failures: int) -> bool:
-    """Return whether an item failed so often that reviews alone do not help."""
-    return failures >= settings.REVIEW_LEECH_FAILURES

@@ -6,21 +6,25 @@ them.
 Each query is one statement. It also reads how far the player's cards follow the ledger
 and the items, so the caller knows from the same snapshot whether its rows are current.
 
-Times are answered as text, as the API shows them. All functions raise
+Times are texts: what the statements cast them to takes less time than the conversions
+of the driver. The functions return them as the API shows them. All functions raise
 `OperationalError` when the database does not answer.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
 from django.db import connection
 
+from core.batches import batches
+from core.db import parameter_marks, utc_time
 from players.local_days import LocalDays
 from progress import scheduler
 from progress.api_types import DueItem, Intervals, SubjectReviews
-from progress.scheduler import Parameters
 from progress.services import review_parameters
 
 _ALMOST_A_SECOND = timedelta(microseconds=999_999)
@@ -40,6 +44,26 @@ class Watermark(NamedTuple):
             and self.items_version == items_version
         )
 
+    def is_behind(self, items_version: str) -> bool:
+        """Return whether the cards follow this version and the first rows of the ledger.
+
+        Not after a restore that lost rows which the cards follow.
+        """
+        return (
+            self.ledger_position <= (self.last_position or 0)
+            and self.items_version == items_version
+        )
+
+
+class Place(NamedTuple):
+    """What a card says about its item, without the memory."""
+
+    pk: int
+    item_id: str
+    lesson_id: str
+    subject_id: str
+    is_active: bool
+
 
 _WATERMARK = """
     SELECT mark.ledger_position, mark.items_version,
@@ -48,8 +72,15 @@ _WATERMARK = """
     WHERE mark.player_id = %(player)s
 """
 
-# The cards are a table of their own inside each statement: MariaDB then reads them in
-# the order of the index and stops at the limit. Of a plain join it sorts all due cards.
+_MOVE_WATERMARK = """
+    UPDATE progress_reviewwatermark SET ledger_position = %s
+    WHERE player_id = %s AND ledger_position = %s AND items_version = %s
+"""
+
+_PLACES = """
+    SELECT id, item_id, lesson_id, subject_id, is_active FROM progress_reviewcard
+    WHERE player_id = %s {condition} ORDER BY id
+"""
 
 _SUBJECTS = """
     SELECT mark.ledger_position, mark.items_version,
@@ -58,7 +89,7 @@ _SUBJECTS = """
     FROM progress_reviewwatermark AS mark
     LEFT JOIN (
       SELECT subject_id, COUNT(*), COUNT(CASE WHEN due_at <= %(now)s THEN 1 END),
-        MIN(due_at), COUNT(CASE WHEN due_at < %(tomorrow)s THEN 1 END),
+        CAST(MIN(due_at) AS CHAR), COUNT(CASE WHEN due_at < %(tomorrow)s THEN 1 END),
         COUNT(CASE WHEN last_reviewed_at IS NULL THEN 1 END),
         COUNT(CASE WHEN failures >= %(leech)s THEN 1 END)
       FROM progress_reviewcard
@@ -68,39 +99,76 @@ _SUBJECTS = """
     WHERE mark.player_id = %(player)s
 """
 
+# The due cards are a table of their own inside the statement: MariaDB then reads them in
+# the order of an index and stops at the limit. Of a plain join it sorts all due cards.
+# That table has no texts and the result no order, because MariaDB would write tables with
+# long texts, such as ``state``, to the disk.
 _DUE = """
     SELECT mark.ledger_position, mark.items_version,
       (SELECT MAX(seq) FROM progress_interactionlog WHERE player_id = %(player)s),
-      cards.item_id, cards.lesson_id, cards.subject_id, cards.due_at,
-      cards.last_reviewed_at, cards.state, cards.failures
+      CAST(card.due_at AS CHAR), card.id, card.item_id, card.lesson_id,
+      card.subject_id, CAST(card.last_reviewed_at AS CHAR), card.state, card.failures
     FROM progress_reviewwatermark AS mark
     LEFT JOIN (
-      SELECT item_id, lesson_id, subject_id, due_at, last_reviewed_at, state,
-        failures, id
-      FROM progress_reviewcard
+      SELECT id FROM progress_reviewcard
       WHERE player_id = %(player)s AND is_active = 1 AND due_at <= %(now)s
       ORDER BY due_at, id
       LIMIT %(limit)s
-    ) AS cards ON 1 = 1
+    ) AS due ON 1 = 1
+    LEFT JOIN progress_reviewcard AS card ON card.id = due.id
     WHERE mark.player_id = %(player)s
-    ORDER BY cards.due_at, cards.id
 """
 
 # In the order of its index, which has two more columns for the overview.
-_DUE_IN_SUBJECT = (
-    _DUE.replace("is_active = 1", "is_active = 1 AND subject_id = %(subject)s")
-    .replace("ORDER BY due_at, id", "ORDER BY due_at, last_reviewed_at, failures, id")
-    .replace(
-        "cards.due_at, cards.id",
-        "cards.due_at, cards.last_reviewed_at, cards.failures, cards.id",
-    )
-)
+_DUE_IN_SUBJECT = _DUE.replace(
+    "is_active = 1", "is_active = 1 AND subject_id = %(subject)s"
+).replace("ORDER BY due_at, id", "ORDER BY due_at, last_reviewed_at, failures, id")
 
 
 def watermark(player_id: int) -> Watermark | None:
     """Return how far the player's cards follow; None: they have never followed."""
     rows = _rows(_WATERMARK, {"player": player_id})
     return Watermark(*rows[0]) if rows else None
+
+
+def move_watermark(player_id: int, mark: Watermark) -> bool:
+    """Let the cards follow up to the last position of ``mark``, which needs no new ones.
+
+    Returns:
+        False: the watermark is no longer the one that ``mark`` was read from.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MOVE_WATERMARK,
+            [
+                mark.last_position or 0,
+                player_id,
+                mark.ledger_position,
+                mark.items_version,
+            ],
+        )
+        return bool(cursor.rowcount)
+
+
+def places(player_id: int, item_ids: Collection[str] | None) -> list[Place]:
+    """Return the player's cards without their memory; of these items, or all."""
+    if item_ids is None:
+        found = _rows(_PLACES.format(condition=""), [player_id])
+    else:
+        found = [
+            row
+            for batch in batches(list(item_ids))
+            for row in _rows(
+                _PLACES.format(
+                    condition=f"AND item_id IN ({parameter_marks(len(batch))})"
+                ),
+                [player_id, *batch],
+            )
+        ]
+    return [
+        Place(pk, item_id, lesson_id, subject_id, bool(is_active))
+        for pk, item_id, lesson_id, subject_id, is_active in found
+    ]
 
 
 def count_by_subject(
@@ -146,37 +214,30 @@ def due_items(
         rows = _rows(_DUE, parameters)
     else:
         rows = _rows(_DUE_IN_SUBJECT, parameters | {"subject": subject_id})
-    fsrs = review_parameters.current()
-    items = [_due_item(now, fsrs, *row[3:]) for row in rows if row[3] is not None]
+    cards = [row[3:] for row in rows if row[3] is not None]
+    cards.sort(key=itemgetter(0, 1))
+    fsrs, leech = review_parameters.current(), settings.REVIEW_LEECH_FAILURES
+    items = []
+    for card in cards:
+        due_at, _id, item, lesson, subject, reviewed_at, state, failures = card
+        last = None if reviewed_at is None else utc_time(reviewed_at)
+        known, seconds = scheduler.forecast(
+            state, last_reviewed_at=last, now=now, parameters=fsrs
+        )
+        items.append(
+            DueItem(
+                item,
+                lesson,
+                subject,
+                _due_text(due_at),
+                None if reviewed_at is None else _text(reviewed_at),
+                known,
+                Intervals(*seconds),
+                failures,
+                failures >= leech,
+            )
+        )
     return _watermark_of(rows), items
-
-
-def _due_item(
-    now: datetime,
-    fsrs: Parameters,
-    item_id: str,
-    lesson_id: str,
-    subject_id: str,
-    due_at: datetime | str,
-    reviewed_at: datetime | str | None,
-    state: str,
-    failures: int,
-) -> DueItem:
-    last = None if reviewed_at is None else _time(reviewed_at).replace(tzinfo=UTC)
-    known, seconds = scheduler.forecast(
-        state, last_reviewed_at=last, now=now, parameters=fsrs
-    )
-    return DueItem(
-        item_id,
-        lesson_id,
-        subject_id,
-        _due_text(due_at),
-        None if reviewed_at is None else _text(_time(reviewed_at)),
-        known,
-        Intervals(*seconds),
-        failures,
-        review_parameters.is_leech(failures),
-    )
 
 
 class ChangedCard(NamedTuple):
@@ -195,8 +256,9 @@ class ChangedCard(NamedTuple):
 
 
 _CARDS = """
-    SELECT item_id, lesson_id, subject_id, due_at, last_reviewed_at, is_active,
-      buried_until, failures, state
+    SELECT item_id, lesson_id, subject_id, CAST(due_at AS CHAR),
+      CAST(last_reviewed_at AS CHAR), is_active, CAST(buried_until AS CHAR), failures,
+      state
     FROM progress_reviewcard WHERE player_id = %(player)s
 """
 _ACTIVE_CARDS = f"{_CARDS} AND is_active = 1 ORDER BY id"
@@ -240,17 +302,18 @@ def cards_after(player_id: int, *, seq: int, rating: int) -> list[ChangedCard]:
 
 
 def _cards(statement: str, parameters: dict[str, Any]) -> list[ChangedCard]:
+    leech = settings.REVIEW_LEECH_FAILURES
     return [
         ChangedCard(
             item_id,
             lesson_id,
             subject_id,
             _due_text(due_at),
-            None if reviewed_at is None else _text(_time(reviewed_at)),
+            None if reviewed_at is None else _text(reviewed_at),
             bool(is_active),
-            None if buried_until is None else _text(_time(buried_until)),
+            None if buried_until is None else _text(buried_until),
             failures,
-            review_parameters.is_leech(failures),
+            failures >= leech,
             None if reviewed_at is None else orjson.loads(state)["stability"],
         )
         for (
@@ -267,7 +330,9 @@ def _cards(statement: str, parameters: dict[str, Any]) -> list[ChangedCard]:
     ]
 
 
-def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+def _rows(
+    statement: str, parameters: dict[str, Any] | list[Any]
+) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
@@ -282,16 +347,12 @@ def _parameter(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 
 
-def _time(column: datetime | str) -> datetime:
-    """Return the value of a time column, in UTC; SQLite has it as text."""
-    return datetime.fromisoformat(column) if isinstance(column, str) else column
+def _text(time: str) -> str:
+    """Return what `core.parsing.time_text` does."""
+    return f"{time[:10]}T{time[11:19]}Z"
 
 
-def _text(at: datetime) -> str:
-    """Return what `core.parsing.time_text` does, in less time."""
-    return f"{at.isoformat(timespec='seconds')}Z"
-
-
-def _due_text(column: datetime | str) -> str:
+def _due_text(time: str) -> str:
     """Return the time rounded up: the item is due at the time that is answered."""
-    return _text(_time(column) + _ALMOST_A_SECOND)
+    rounded = datetime.fromisoformat(time) + _ALMOST_A_SECOND
+    return f"{rounded.isoformat(timespec='seconds')}Z"

@@ -130,11 +130,12 @@ def _current(
 ) -> list[Row]:
     """Return the rows of ``read`` once the cards follow the ledger and the items.
 
-    One call of ``read`` if they do already.
+    One call of ``read`` if they do already, or need no other cards.
     """
     mark, rows = read()
-    if mark is None or not mark.is_at(items.version):
-        review_cards.follow(player_id, items)
+    if mark is not None and mark.is_at(items.version):
+        return rows
+    if review_cards.follow(player_id, items, mark):
         _mark, rows = read()
     return rows
 

@@ -132,7 +132,7 @@ def of_player(
         _seq, subjects = writing.read_subjects(player_id, subject_ids)
     mark = review_queries.watermark(player_id)
     if mark is None or not mark.is_at(items.version):
-        review_cards.follow(player_id, items)
+        review_cards.follow(player_id, items, mark)
     return SyncState(
         token=_write(stand),
         is_complete=before is None,

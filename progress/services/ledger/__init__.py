@@ -33,6 +33,7 @@ from progress.services.ledger.days import (
 from progress.services.ledger.payments import (
     Paid,
     completed_of,
+    first_completions,
     lesson_histories,
     paid_of,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "completions_per_hour",
     "conflict",
     "event",
+    "first_completions",
     "head",
     "heads",
     "heads_of",

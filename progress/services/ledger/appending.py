@@ -26,7 +26,6 @@ from core.db import (
     is_null_error,
     parameter_marks,
 )
-from players.models import PlayerProfile
 from progress.models import ArchivedInteraction, InteractionLog
 from progress.services.ledger.rows import event, fields
 
@@ -62,9 +61,19 @@ def lock(player_ids: Collection[int]) -> list[int]:
     Returns:
         The players who are left: not deleted or erased.
     """
-    rows = PlayerProfile.objects.filter(pk__in=player_ids, erased_at=None)
-    locked = rows.order_by("pk").select_for_update()
-    return list(locked.values_list("pk", flat=True))
+    if not player_ids:
+        return []
+    statement = (
+        "SELECT id FROM players_playerprofile "  # noqa: S608 - marks
+        f"WHERE id IN ({parameter_marks(len(player_ids))}) AND erased_at IS NULL "
+        "ORDER BY id"
+    )
+    # SQLite has no other writer during a transaction.
+    if connection.features.has_select_for_update:
+        statement += " FOR UPDATE"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, list(player_ids))
+        return [player_id for (player_id,) in cursor.fetchall()]
 
 
 def append(rows: Sequence[InteractionLog]) -> None:

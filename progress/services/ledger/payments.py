@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Max, Q, Subquery
 from django.db.models.functions import Coalesce
 
-from core.db import parameter_marks
+from core.db import parameter_marks, utc_time
 from progress.models import ArchivedInteraction, InteractionLog, InteractionType
 from progress.services.ledger.rows import whole
 
@@ -117,3 +117,27 @@ def completed_of(player_id: int, lesson_ids: Collection[str]) -> set[str]:
         ).values_list("first_of")
     )
     return {lesson_id for (lesson_id,) in rows}
+
+
+_FIRSTS = """
+SELECT seq, first_of, CAST(occurred_at AS CHAR) FROM {table}
+WHERE player_id = %s AND seq > %s AND seq <= %s AND first_of IS NOT NULL
+"""
+_FIRSTS_WHOLE = (
+    " UNION ALL ".join(
+        _FIRSTS.replace("{table}", model._meta.db_table)
+        for model in (InteractionLog, ArchivedInteraction)
+    )
+    + "ORDER BY 1"
+)
+
+
+def first_completions(player_id: int, *, after: int, last: int) -> dict[str, datetime]:
+    """Return the lessons of first completions, and when; in their order. One query.
+
+    Args:
+        after, last: those after the first position, up to the second one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRSTS_WHOLE, [player_id, after, last] * 2)
+        return {lesson_id: utc_time(at) for _seq, lesson_id, at in cursor.fetchall()}

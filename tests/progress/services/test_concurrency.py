@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from content.models import LessonStage
 from core.time_budget import STUDENT_REQUEST
 from players import records, wallet_sync
 from players.models import User
@@ -19,7 +20,12 @@ from players.records import Wanted
 from players.services import wallet
 from progress import scheduler
 from progress.errors import InvalidCorrectionError, NotUnlockedError
-from progress.models import InteractionLog, ReviewCard, ReviewRating
+from progress.models import (
+    InteractionLog,
+    ReviewCard,
+    ReviewRating,
+    ReviewWatermark,
+)
 from progress.services import (
     comparison,
     completion,
@@ -33,7 +39,7 @@ from progress.services import (
 )
 from progress.services.grants import Change
 from progress.services.reviews import Rating
-from tests.progress.conftest import MONDAY
+from tests.progress.conftest import MONDAY, publish
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -402,6 +408,27 @@ def test_batches_completions_and_readers_of_one_player_at_once(student, finish):
     finish("0-1")
     assert reviews.overview(player_id=student.pk, now=MONDAY).total == 4
     assert ReviewRating.objects.count() == 30
+
+
+def test_readers_of_one_player_meet_each_item_once(plan, student, finish):
+    """Some completions need cards, others only move the watermark."""
+    LessonStage.objects.get(public_id="STG-MATH-0-1").delete()
+    publish(plan)
+    reviews.overview(player_id=student.pk, now=MONDAY)
+
+    def read() -> None:
+        for _time in range(20):
+            reviews.overview(player_id=student.pk, now=MONDAY)
+
+    def play() -> None:
+        for place in ("0-0", "0-1", "0-1", "1-0", "0-0", "1-1"):
+            finish(place)
+
+    completed(at_once(play, read, read, read))
+    assert reviews.overview(player_id=student.pk, now=MONDAY).total == 6
+    assert ReviewCard.objects.count() == 6
+    mark = ReviewWatermark.objects.get()
+    assert mark.ledger_position == ledger.head(student.pk) == 6
 
 
 def test_a_position_taken_meanwhile_is_decided_again(student, finish, monkeypatch):

@@ -11,7 +11,7 @@ from players.models import Enrollment, Entitlement, PlayerProfile
 from players.services import access
 from progress.errors import ItemNotMetError
 from progress.models import InteractionLog, ReviewCard, ReviewWatermark
-from progress.services import reviews
+from progress.services import review_queries, reviews
 from tests.progress.conftest import MONDAY, asking, make_subject, publish
 
 pytestmark = pytest.mark.django_db
@@ -225,6 +225,30 @@ def test_another_plan_has_its_own_items(plan, student, finish, due):
     assert due() == []
     PlayerProfile.objects.filter(pk=student.pk).update(active_plan=plan)
     assert len(due()) == 2
+
+
+def test_a_watermark_that_others_move_meanwhile_is_not_moved_again(
+    plan, student, finish, due, monkeypatch
+):
+    """As by another process that has read a newer release a moment ago."""
+    finish("0-0")
+    due()
+    stage_of("0-1").delete()
+    publish(plan)
+    due()
+    finish("0-1")
+    version = ReviewWatermark.objects.get().items_version
+    move = review_queries.move_watermark
+
+    def move_after_others(player_id, mark):
+        ReviewWatermark.objects.update(ledger_position=2, items_version="other")
+        ReviewCard.objects.update(is_active=False)
+        return move(player_id, mark)
+
+    monkeypatch.setattr(review_queries, "move_watermark", move_after_others)
+    assert due() == ["Q1-MATH-0-0", "Q2-MATH-0-0"]
+    mark = ReviewWatermark.objects.get()
+    assert (mark.ledger_position, mark.items_version) == (2, version)
 
 
 def test_a_completion_is_not_overlooked_after_the_ledger_lost_rows(

@@ -3,6 +3,7 @@
 import random
 from dataclasses import astuple
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ def due_text(at: datetime) -> str:
 
 
 def due_by_models(player_id: int, now: datetime, subject: str | None, limit: int):
+    """Of cards with the time of the last one, those that an index has first."""
     cards = ReviewCard.objects.filter(
         player_id=player_id, is_active=True, due_at__lte=now
     )
@@ -84,7 +86,10 @@ def due_by_models(player_id: int, now: datetime, subject: str | None, limit: int
             failures=card.failures,
             is_leech=card.failures >= 8,
         )
-        for card in cards.order_by("due_at", *ties, "pk")[:limit]
+        for card in sorted(
+            cards.order_by("due_at", *ties, "pk")[:limit],
+            key=attrgetter("due_at", "pk"),
+        )
     ]
 
 
@@ -157,6 +162,20 @@ def test_every_query_has_the_watermark_and_the_end_of_the_ledger(student, finish
 
 
 @pytest.mark.parametrize(
+    ("mark", "is_behind"),
+    [
+        ((3, "v1", 3), True),
+        ((2, "v1", 3), True),
+        ((4, "v1", 3), False),  # the ledger has lost rows
+        ((1, "v1", None), False),
+        ((2, "v2", 3), False),
+    ],
+)
+def test_cards_are_behind_if_the_ledger_has_grown(mark, is_behind):
+    assert review_queries.Watermark(*mark).is_behind("v1") is is_behind
+
+
+@pytest.mark.parametrize(
     ("mark", "is_current"),
     [
         ((0, "v1", None), True),
@@ -211,6 +230,23 @@ def test_the_overview_reads_only_an_index(student, many_cards):
     assert "filesort" not in plan
 
 
+@pytest.mark.mariadb
+@pytest.mark.parametrize("subject", [None, "SUBJ-A"])
+def test_the_due_list_writes_no_table_to_the_disk(student, many_cards, subject):
+    """MariaDB wrote two for each request, because of the texts of memories."""
+    name = "Created_tmp_disk_tables"
+
+    def written() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SHOW SESSION STATUS LIKE '{name}'")
+            return int(cursor.fetchone()[1])
+
+    before = written()
+    found = review_queries.due_items(student.pk, MONDAY, subject_id=subject, limit=20)
+    assert len(found[1]) == 20
+    assert written() == before
+
+
 @pytest.mark.parametrize(
     ("subject", "index"),
     [(None, "progress_due"), ("SUBJ-A", "progress_due_in_subject")],
@@ -229,4 +265,4 @@ def test_the_due_list_reads_an_index_in_its_order_up_to_the_limit(
     else:
         of_subject = "AND subject_id=? " if subject else ""
         found = f"(player_id=? AND is_active=? {of_subject}AND due_at<?)"
-        assert plan.endswith(f"USING INDEX {index} {found}")
+        assert plan.endswith(f"USING COVERING INDEX {index} {found}")

@@ -196,7 +196,7 @@ def test_a_session_costs_its_row_and_the_count_of_the_day(
         answer(2)
     # The transaction up to the ratings near it and the paid sessions of the day, rolled
     # back; then all of it, with the new row, which the cards follow.
-    with django_assert_num_queries(24):
+    with django_assert_num_queries(22):
         answer(60)
 
 

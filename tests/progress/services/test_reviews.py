@@ -173,13 +173,39 @@ def test_completed_lessons_without_items_are_looked_at_once(
     with django_assert_num_queries(1):
         due()
     finish("0-1")
-    # The watermark with the cards; SAVEPOINT; the player's lock, the watermark, the end
-    # of the ledger and the completions after the watermark; the watermark again;
-    # RELEASE; the watermark with the cards.
-    with django_assert_num_queries(9):
+    # The watermark with the cards, the completions after it; the watermark moves.
+    with django_assert_num_queries(3):
         due()
     with django_assert_num_queries(1):
         due()
+
+
+def test_a_repeated_lesson_only_moves_the_watermark(
+    finish, due, django_assert_num_queries
+):
+    finish("0-0")
+    before = due()
+    finish("0-0", day=1)
+    # The watermark with the cards, the completions after it; the watermark moves.
+    with django_assert_num_queries(3):
+        assert due() == before
+    with django_assert_num_queries(1):
+        due()
+
+
+@pytest.mark.parametrize("lessons", [1, 3])
+def test_cards_are_created_at_the_same_cost_however_many(
+    finish, due, django_assert_num_queries, lessons
+):
+    finish("0-0")
+    due()
+    for place in ("0-1", "1-0", "1-1")[:lessons]:
+        finish(place)
+    # The watermark with the cards, the completions after it; SAVEPOINT; the player's
+    # lock, the watermark, cards of the same items, the new cards, the watermark moves;
+    # RELEASE; the watermark with the cards.
+    with django_assert_num_queries(10):
+        assert len(due()) == 2 + 2 * lessons
 
 
 def test_a_batch_costs_the_same_however_large(

@@ -159,11 +159,10 @@ def test_reviews_in_a_batch_cost_the_same_however_many(
     for places in (["0-1"], ["1-0", "1-1"]):
         events = play(*places)
         # The known events and the device; SAVEPOINT; the player's lock; the rows of the
-        # ledger; the watermark, and then it again, the end of the ledger, the
-        # completions after it, their cards, the new cards, the watermark; the last
-        # position, the cards, ratings near these, the ratings, their memory; the device;
-        # RELEASE.
-        with django_assert_num_queries(18):
+        # ledger; the watermark, the completions after it, their cards, the new cards,
+        # the watermark; the last position, the cards, ratings near these, the ratings,
+        # their memory; the device; RELEASE.
+        with django_assert_num_queries(16):
             assert brief(send(app, *events)) == [APPLIED] * len(events)
     assert ReviewRating.objects.count() == 8
 
