@@ -11,6 +11,7 @@ from django.core.files.base import File
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from content.history.changes import Source
 from content.models import Node
 from core.hooks import Hook, Registry
 
@@ -23,6 +24,9 @@ In a fixed number of queries.
 node_links: Hook[[HttpRequest, Node], tuple[str, ...]] = Hook()
 """Returns the URL and the label of a link in the toolbar of a node's page; empty if
 the user may not open it. No query."""
+
+node_history: Hook[[Node], Source] = Hook()
+"""Returns other rows that the history of a node shows. No query."""
 
 lesson_panels: Hook[[HttpRequest, Node], SafeString] = Hook()
 """Renders a panel on the page of a lesson; empty if there is nothing to show."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from django.utils.safestring import SafeString
 
 from content.tree_rows import Row
-from core.hooks import Registry
+from core.hooks import Hook, Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ class TreeAnnotator(Protocol):
 
 annotators: Registry[TreeAnnotator] = Registry()
 """The annotators; the tree page offers their choices."""
+
+row_badges: Hook[[Sequence[Row]], Mapping[int, SafeString]] = Hook()
+"""Returns badges that follow the state of a row, by the node's key. One query."""
 
 
 def choices() -> list[tuple[str, str]]:

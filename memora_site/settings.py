@@ -265,6 +265,8 @@ CELERY_BEAT_SCHEDULE = {
     # At fixed times: pages show the next run (`publishing.monitoring.schedule`).
     "process-pending-plans": _each(300, "publishing.tasks.process_pending")
     | {"schedule": crontab(minute="*/5")},
+    "apply-scheduled-changes": _each(60, "publishing.tasks.apply_scheduled_changes")
+    | {"schedule": crontab()},
     "renew-signatures": _each(
         SIGNATURE_RENEW_SECONDS, "publishing.tasks.renew_signatures"
     ),

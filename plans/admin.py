@@ -23,10 +23,14 @@ from plans.models import (
     AcademicPlan,
     Grade,
     PlanSubject,
+    ScheduledChange,
     Season,
     Stream,
 )
+from plans.schedule_views import ScheduledChangeAdmin
 from plans.tree_views import ContentPages
+
+admin.site.register(ScheduledChange, ScheduledChangeAdmin)
 
 
 class SubjectInline(NoRelatedButtons, SortableTabularInline):

@@ -10,7 +10,8 @@ class PlansConfig(AppConfig):
 
     def ready(self) -> None:
         from content import tree_annotations
-        from plans import deletion_warnings, receivers  # noqa: F401
+        from plans import deletion_warnings, history, receivers, scheduling  # noqa: F401
         from plans.tree_annotations import PlanAnnotator
 
         tree_annotations.annotators.add(PlanAnnotator())
+        tree_annotations.row_badges.add(scheduling.row_badges)

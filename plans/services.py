@@ -60,14 +60,27 @@ def set_override(
             fit the action, or the overrides have changed since (code ``stale``).
     """
     lock(plan)
-    require_inside(plan=plan, targets=[target])
-    row = PlanOverride(plan=plan, target=target, action=action, value=value)
-    row.clean_fields()
-    row.clean()
+    row = check_override(plan=plan, target=target, action=action, value=value)
     for override in _overrides_if_current(plan, target, seen):
         if override.aspect == aspect_of(action):
             override.delete()
     row.save()
+    return row
+
+
+def check_override(
+    *, plan: AcademicPlan, target: Node, action: str, value: str
+) -> PlanOverride:
+    """Return the override, not saved.
+
+    Raises:
+        ValidationError: the target is outside the plan's subjects, or the value does
+            not fit the action.
+    """
+    require_inside(plan=plan, targets=[target])
+    row = PlanOverride(plan=plan, target=target, action=action, value=value)
+    row.clean_fields()
+    row.clean()
     return row
 
 

@@ -26,10 +26,17 @@ from content.admin.tree_search import expanded_nodes
 from content.models import Node, NodeKind
 from content.tree_rows import Branch
 from core.parsing import is_key
-from plans import labels, queries, services, tree_annotations
+from plans import labels, queries, scheduling, services, tree_annotations
 from plans.access import Override
 from plans.explain import HiddenReason, NodeExplanation
-from plans.models import AcademicPlan, OverrideAction, OverrideAspect, PlanOverride
+from plans.models import (
+    AcademicPlan,
+    OverrideAction,
+    OverrideAspect,
+    PlanOverride,
+    ScheduledChange,
+)
+from plans.schedule_views import entry_rows
 
 Opened = Mapping[int, int]
 """The number of shown rows of each expanded branch, by its node's pk."""
@@ -62,6 +69,7 @@ class Row:
     why: str
     lessons: SafeString | str
     overrides: list[OverrideRow]
+    scheduled: SafeString | None
     inside: int
     """The number of nodes inside it that have overrides."""
     is_open: bool | None
@@ -95,6 +103,7 @@ class Tree:
     opened: str
     has_subjects: bool
     empty_subjects: list[str]
+    scheduled: list[ScheduledChange]
 
 
 def opened(request: HttpRequest) -> dict[int, int]:
@@ -127,18 +136,20 @@ def _query(opened: Opened) -> str:
 
 
 def tree(plan: AcademicPlan, opened: Opened) -> Tree:
-    """Build the table. Ten queries for any number of expanded branches."""
+    """Build the table. Eleven queries for any number of expanded branches."""
     subjects = queries.subject_pks(plan.pk)
     top = tree_rows.tree_page_rows(opened, roots=tree_rows.MAX_ROWS, subjects=subjects)
     top.rows.sort(key=lambda row: subjects.index(row.node.pk))
     override_rows = _override_rows(plan)
     overrides = queries.load_overrides(plan.pk)
+    scheduled = scheduling.waiting_for_plan(plan, subjects)
     table = _Table(
         explanations=tree_annotations.explain_rows(
             list(tree_rows.visible_rows(top)), overrides
         ),
         overrides=overrides,
         overrides_by_target=_by_target(override_rows),
+        scheduled=scheduling.badges(scheduled),
         inside=_inside(override_rows),
         opened=opened,
     )
@@ -148,6 +159,7 @@ def tree(plan: AcademicPlan, opened: Opened) -> Tree:
         opened=_as_text(opened),
         has_subjects=bool(subjects),
         empty_subjects=[row.node.title for row in top.rows if not row.lessons],
+        scheduled=scheduled,
     )
 
 
@@ -206,6 +218,7 @@ class _Table:
     explanations: Mapping[int, NodeExplanation]
     overrides: Mapping[int, Override]
     overrides_by_target: Mapping[int, list[OverrideRow]]
+    scheduled: Mapping[int, SafeString]
     inside: Mapping[int, int]
     opened: Opened
 
@@ -243,6 +256,7 @@ class _Table:
                 else labels.lesson_count_text(explanation.lessons, explanation.total)
             ),
             overrides=self.overrides_by_target.get(row.node.pk, []),
+            scheduled=self.scheduled.get(row.node.pk),
             inside=self.inside.get(row.node.pk, 0),
             is_open=is_open if row.is_holding else None,
             toggle=_query(toggled),
@@ -281,9 +295,14 @@ class ContentPages:
         self, request: HttpRequest, plan: AcademicPlan
     ) -> dict[str, Any]:
         """Return the template context of the tree."""
+        shown = tree(plan, opened(request))
         return {
             "plan": plan,
-            "tree": tree(plan, opened(request)),
+            "tree": shown,
+            "scheduled": entry_rows(request.user, shown.scheduled),
+            "may_schedule": scheduling.may_schedule(
+                request.user, has_node=False, has_plan=True
+            ),
             "may_override": self.may_override(request, plan),
             "plan_texts": labels.script_texts(),
         }

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from plans import scheduling
 from publishing import alerts, queue
 from publishing.building import builds, sweep
 from publishing.cdn import sync
@@ -21,6 +22,13 @@ def process_pending() -> None:
     # A separate task: an upload may take hours, and the next batch must not wait.
     distribute.delay()
     if left:
+        process_pending.delay()
+
+
+@shared_task
+def apply_scheduled_changes() -> None:
+    """Make the scheduled changes that are due, then build the plans; every minute."""
+    if scheduling.apply_due(timezone.now()):
         process_pending.delay()
 
 

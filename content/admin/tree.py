@@ -37,8 +37,9 @@ from content.admin.tree_search import (
     page_query,
 )
 from content.admin.tree_views import MAX_LOGGED, TreeChanges, count_lessons
+from content.history.changes import Edit, node_edits
 from content.history.views import NodeHistory
-from content.hooks import node_deletion_warnings
+from content.hooks import node_deletion_warnings, node_history
 from content.kinds import Kind
 from content.models import Node, NodeKind
 from content.tree_rows import Branch, Row
@@ -76,6 +77,9 @@ class NodeAdmin(NodeHistory, TreeChanges, TextSearchPage):
             for address, name, view in views
         ]
         return [*own_urls, *super().get_urls()]
+
+    def edits_of(self, obj: Node) -> list[Edit]:
+        return node_edits(obj, node_history(obj))
 
     # --- Viewing --------------------------------------------------------------
 
@@ -128,6 +132,7 @@ class NodeAdmin(NodeHistory, TreeChanges, TextSearchPage):
                 else _expanded_path(request.GET.get("at", "")),
                 "view": view,
                 "base": reverse("admin:content_node_changelist"),
+                "schedule": reverse("admin:plans_scheduledchange_add"),
                 "previews": {
                     kind: reverse(f"admin:preview_{kind}", args=["ID"]) for kind in Kind
                 },
@@ -170,8 +175,11 @@ class NodeAdmin(NodeHistory, TreeChanges, TextSearchPage):
         """Set the ``cells`` of each row: its texts and badges."""
         view = request.GET.get("view", "")
         annotations = tree_annotations.annotate(view, rows) if view and rows else {}
+        badges = tree_annotations.row_badges(rows) if rows else []
         for row in rows:
-            row.cells = cells_of(row, annotations.get(row.node.pk))
+            pk = row.node.pk
+            own = [found[pk] for found in badges if pk in found]
+            row.cells = cells_of(row, annotations.get(pk), own)
 
     def rows_view(self, request: HttpRequest) -> HttpResponse:
         """Return the tree as the browser shows it, for ``open=12,15:300&roots=100``."""

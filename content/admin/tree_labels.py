@@ -1,9 +1,10 @@
 """Texts of the tree page: its rows, its menu and its script."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
@@ -34,8 +35,14 @@ class Cells:
     """The kind of its children, or ""."""
 
 
-def cells_of(row: Row, annotation: RowAnnotation | None) -> Cells:
-    """Return the cells of ``row``, with the annotation if there is one."""
+def cells_of(
+    row: Row, annotation: RowAnnotation | None, badges: Sequence[SafeString] = ()
+) -> Cells:
+    """Return the cells of ``row``, with the annotation if there is one.
+
+    Args:
+        badges: those of other apps, which follow the state.
+    """
     node = row.node
     child = kinds.child_kind(Kind(node.kind))
     renamed = annotation.title if annotation is not None else ""
@@ -43,7 +50,7 @@ def cells_of(row: Row, annotation: RowAnnotation | None) -> Cells:
     return Cells(
         title=renamed or node.title,
         own_title=node.title if renamed and renamed != node.title else "",
-        state=_state(row),
+        state=format_html_join(" ", "{}", ((b,) for b in (_state(row), *badges))),
         access=annotation.access if annotation is not None else _access(row),
         contents=_contents(row, seen),
         is_hidden=annotation is not None and annotation.is_hidden,
@@ -145,6 +152,7 @@ MENU_TEXTS: dict[str, Any] = {
     "publish": gettext_lazy("Publish"),
     "publish_inside": gettext_lazy("Publish with everything inside"),
     "unpublish": gettext_lazy("Change to draft"),
+    "schedule": gettext_lazy("Schedule…"),
     "unpublish_inside": gettext_lazy("Change to draft with everything inside"),
     "free": gettext_lazy("Mark as free preview"),
     "not_free": gettext_lazy("Remove free preview"),

@@ -76,19 +76,18 @@ class Source:
     title: Callable[[Any, "Names"], str]
 
 
-def node_edits(node: Node) -> list[Edit]:
+def node_edits(node: Node, others: Sequence["Source"] = ()) -> list[Edit]:
     """Return the edits of a node; for a lesson, also of its stages.
 
-    At most four queries.
+    At most four queries, and one for each of the ``others``.
     """
     own = Source(
         Node.history.filter(id=node.pk),
         what=lambda row: str(NodeKind(row.kind).label),
         title=lambda row, _names: str(row.title),
     )
-    return collect_edits(
-        [own, stage_rows(node)] if node.kind == NodeKind.LESSON else [own]
-    )
+    stages = [stage_rows(node)] if node.kind == NodeKind.LESSON else []
+    return collect_edits([own, *stages, *others])
 
 
 def stage_rows(lesson: Node) -> Source:

@@ -27,6 +27,7 @@ from core.db import parameter_marks
 
 CREATED, CHANGED, DELETED = "+", "~", "-"
 IMPORTED, REVERTED, SHEET = "imported", "reverted", "sheet"
+SCHEDULED = "scheduled"
 """The reason of a change that was not made in a form."""
 
 
@@ -42,10 +43,14 @@ class Recorded(models.Model):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The id and reason that the history rows of one change share."""
+    """What the history rows of one change share: id, reason and user.
+
+    Without ``user_pk``, the user is that of the request.
+    """
 
     id: UUID
     reason: str = ""
+    user_pk: int | None = None
 
 
 _current: ContextVar[Change | None] = ContextVar("history_change", default=None)
@@ -55,9 +60,13 @@ _deleted_together: ContextVar[frozenset[type[models.Model]]] = ContextVar(
 
 
 @contextmanager
-def group_changes(reason: str = "") -> Iterator[None]:
-    """Record everything that is written inside as one change."""
-    token = _current.set(Change(_current_id(), reason))
+def group_changes(reason: str = "", *, user_pk: int | None = None) -> Iterator[None]:
+    """Record everything that is written inside as one change.
+
+    Args:
+        user_pk: the user whose change it is, if it is not that of a request.
+    """
+    token = _current.set(Change(_current_id(), reason, user_pk))
     try:
         yield
     finally:
@@ -100,7 +109,7 @@ def record(model: type[models.Model], keys: Iterable[int], kind: str) -> None:
         "history_date": timezone.now(),
         "history_type": kind,
         "history_change_reason": change.reason or None,
-        "history_user_id": _user_pk(),
+        "history_user_id": change.user_pk or _user_pk(),
         "change": change.id,
     }
     fields = {field.attname: field for field in past._meta.concrete_fields}

@@ -16,7 +16,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from content.history import changes, revert as history_revert
+from content.history import revert as history_revert
 from content.history.changes import Edit
 from content.models import Node, NodeKind
 from core.admin_mixins import AbstractAdmin
@@ -71,9 +71,6 @@ class HistoryPages(metaclass=AbstractAdmin):
 
 class NodeHistory(HistoryPages):
     """The history of nodes; users can revert lessons there."""
-
-    def edits_of(self, obj: Node) -> list[Edit]:
-        return changes.node_edits(obj)
 
     def can_go_back(self, request: HttpRequest, obj: Node) -> bool:
         admin: Any = self

@@ -9,6 +9,7 @@ from publishing.models import PublishingSettings
 
 EVERY = {
     "publishing.tasks.process_pending": 300,
+    "publishing.tasks.apply_scheduled_changes": 60,
     "publishing.tasks.renew_signatures": settings.SIGNATURE_RENEW_SECONDS,
     "publishing.tasks.reconcile_open_lessons": 60,
     "publishing.tasks.prune_generations": 3600,

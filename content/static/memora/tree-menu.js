@@ -55,6 +55,7 @@ function entries(item, start) {
     list.push(["rename"], null);
     list.push([has("published") ? "unpublish" : "publish"]);
     if (childOf(kind)) list.push(["publish_inside"], ["unpublish_inside"]);
+    list.push(["schedule", `${settings.schedule}?node=${pk}`]);
     list.push([has("free") ? "not_free" : "free"], ["item"]);
   }
   list.push(null, ["history", `${page}history/`]);

@@ -128,23 +128,25 @@ def test_the_tree_reads_in_the_same_queries_at_any_size(
     fill(maths["topic"], lessons - 2)
     browser.get(TREE)
     # Session, user; subjects of the filter; plans of "view as"; the rows; lessons in
-    # each; the trash; which nodes have children; stages per lesson.
-    with django_assert_num_queries(9):
+    # each; the trash; which nodes have children; stages per lesson; what is scheduled.
+    with django_assert_num_queries(10):
         page = browser.get(TREE)
     assert f"{lessons} lessons" in row_of(page, maths["subject"])
     path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
-    # Session, user; the rows, with four queries.
-    with django_assert_num_queries(7):
+    # Session, user; the rows, with four queries; what is scheduled.
+    with django_assert_num_queries(8):
         assert len(shown(opened(browser, *path))) == 104
     # Session, user; the node with its ancestors; the rows; which nodes have children;
-    # stages per lesson. (No row is a container, so lessons are not counted.)
-    with django_assert_num_queries(6):
+    # stages per lesson; what is scheduled. (No row is a container, so lessons are not
+    # counted.)
+    with django_assert_num_queries(7):
         assert len(shown(branch(browser, maths["topic"]))) == 100
     # As above, and the plan; its overrides; subjects; visible lessons; hidden lessons.
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         opened(browser, *path, view=plan.pk)
-    # Session, user; subjects; plans; count; matches; which have children; stages.
-    with django_assert_num_queries(8):
+    # Session, user; subjects; plans; count; matches; which have children; stages; what
+    # is scheduled.
+    with django_assert_num_queries(9):
         browser.get(TREE, {"q": "More 9"})
 
 

@@ -203,12 +203,12 @@ def test_the_page_reads_the_same_queries_however_long_the_history(
     make_stage(maths["lesson"])
     browser.get(history_url(maths["lesson"]))
     # Session, user; the node; its history, that of its stages; titles of its parents;
-    # ancestors.
-    with django_assert_num_queries(7):
+    # ancestors; what was scheduled.
+    with django_assert_num_queries(8):
         browser.get(history_url(maths["lesson"]))
     for number in range(30):
         rename(maths["lesson"], f"Title {number}")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page = browser.get(history_url(maths["lesson"]))
     assert "?page=2" in page.content.decode()
 

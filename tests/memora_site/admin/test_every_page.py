@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.urls import reverse
 
-from plans.models import AcademicPlan, Grade, Season, Stream
+from plans.models import AcademicPlan, Grade, ScheduledChange, Season, Stream
 from players import audit
 from players.models import (
     Erasure,
@@ -76,6 +76,9 @@ def world(player, plan, stage):
         model.objects.create(title=f"A {model.__name__}")
     User.objects.create_user("aide@example.com", "staff-password-1", is_staff=True)
     devices.add(player_id=player.pk, device_id=uuid.uuid4())
+    ScheduledChange.objects.create(
+        plan=plan, target_title=plan.title, action="publish", due_at=NOW
+    )
     group = StudyGroup.objects.create(name="5 A", plan=plan)
     groups.add_members([(group.pk, player.pk)])
     StudentImport.objects.create(total=1)

@@ -12,7 +12,7 @@ from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans import services as plan_services
-from plans.models import AcademicPlan, Grade, Season, Stream
+from plans.models import AcademicPlan, Grade, ScheduledChange, Season, Stream
 from players import audit
 from players.models import (
     Enrollment,
@@ -62,6 +62,15 @@ def grow_content(plan, lesson, numbers):
             kind=Kind.LESSON, parent=topic, title=f"More {number}", is_published=True
         )
         plan_services.set_override(plan=plan, target=node, action="hide")
+        for target in ({"node": lesson}, {"plan": plan}, {"node": node, "plan": plan}):
+            ScheduledChange.objects.create(
+                **target,
+                target_title="More",
+                action="set_override",
+                override="hide",
+                due_at=timezone.now(),
+                created_by=User.objects.create_user(f"{uuid.uuid4()}@example.com"),
+            )
         LessonStage.objects.create(
             lesson=lesson, position=9 + number, type="Text", title="More", config=TEXT
         )

@@ -42,6 +42,7 @@ READ = {
     "plans/academicplan/{plan}/content/": "at open",
     "plans/academicplan/{plan}/content/{node}/": "at open",
     "plans/academicplan/{plan}/history/": "page",
+    "plans/scheduledchange/add/": "node plan",
     "preview/lesson/{lesson}/": "plan state",
     "preview/lesson/{lesson}/app/": "plan state",
     "upload/watch/": "source",
@@ -68,6 +69,10 @@ SENT = {
     "content/exchange/sheet/": {"upload": {}, "shown": {}},
     "plans/academicplan/{plan}/content/{node}/": {"value": {}, "action": {}, "do": {}},
     "plans/academicplan/{plan}/generations/": {"generation": {}},
+    "plans/scheduledchange/add/?node={node}": {
+        "due_at": {"change": "publish"},
+        "change": {"due_at": "2030-01-01T00:00"},
+    },
     "publishing/dashboard/retry/": {"entry": {}},
     "login/": {"username": {"password": "A"}, "password": {"username": "a@b.example"}},
 }

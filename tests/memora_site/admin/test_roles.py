@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, reverse
 
 from content.models import Node
 from memora_site import staff_api
-from plans.models import AcademicPlan
+from plans.models import AcademicPlan, ScheduledChange
 from players import roles, urls as players_urls
 from players.models import (
     GroupMember,
@@ -96,6 +96,8 @@ def example_of(name, argument):
             return "1"
         case "plan_pk":
             return AcademicPlan.objects.first().pk
+        case "entry_pk":
+            return ScheduledChange.objects.get().pk
         case "group_pk":
             return StudyGroup.objects.order_by("pk").first().pk
         case "player_pk":

@@ -221,11 +221,11 @@ def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_l
     visits = {
         # Session, user; the plan; its subjects; the rows (1), the lessons below them
         # (2), which nodes have children, stages; overrides; how many lessons they
-        # affect; the lessons that students see (2).
-        "open": (13, lambda: browser.get(content_url(plan), opened)),
-        "closed": (13, lambda: browser.get(content_url(plan))),
+        # affect; the lessons that students see (2); what is scheduled.
+        "open": (14, lambda: browser.get(content_url(plan), opened)),
+        "closed": (14, lambda: browser.get(content_url(plan))),
         # And the form with its subjects and choices, the header, the last runs.
-        "page": (25, lambda: browser.get(change_url(plan), opened)),
+        "page": (26, lambda: browser.get(change_url(plan), opened)),
         # One node and one row.
         "override": (13, lambda: browser.get(url)),
         # And the writes, under the lock, with their history.
