@@ -9,12 +9,12 @@ from django import forms
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from content import kinds
+from content import kinds, merging
 from content.field_lists import NodeFields, StageFields
 from content.json_errors import Fault
 from content.kinds import Kind
 from content.losses import StageLosses, fingerprint
-from content.models import LessonStage, Node, SubjectState
+from content.models import LessonStage, Node, NodeKind, SubjectState
 from content.stage_configs import (
     ConfigError,
     byte_size,
@@ -35,6 +35,10 @@ class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
 
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
     """The version of the row when the page was opened."""
+    refusal: Any = _(
+        "Another user saved this page after you opened it. Your changes were not saved: "
+        "copy your text, reload the page to see the other changes, and make yours again."
+    )
     is_restored = False
     """Whether the data is a draft to show, not to save (`content.drafts`)."""
 
@@ -62,15 +66,7 @@ class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
             return seen
         stored = self.lock()
         if stored is None or seen != self.version(stored):
-            refusal = forms.ValidationError(
-                _(
-                    "Another user saved this page after you opened it. Your changes "
-                    "were not saved: copy your text, reload the page to see the other "
-                    "changes, and make yours again."
-                ),
-                code="stale",
-            )
-            self.add_error(None, refusal)
+            self.add_error(None, forms.ValidationError(self.refusal, code="stale"))
         return seen
 
 
@@ -91,6 +87,10 @@ class NodeForm(OptimisticLockForm):
             ),
         }
 
+    refusal = _(
+        "Another user changed the same parts of this page. Nothing was saved: choose a "
+        "version of each part, then save again."
+    )
     kind: Kind = Kind.SUBJECT
     """The kind of a new node; the admin sets it."""
 
@@ -112,15 +112,19 @@ class NodeForm(OptimisticLockForm):
 
     @staticmethod
     def version(row: Node) -> str:
-        """Return a text that changes with the node's own fields and stages."""
+        """Return a text that changes with the node's own fields and stages.
+
+        A lesson's has a hash of each of them (`content.merging`).
+        """
+        if row.kind == NodeKind.LESSON:
+            return merging.version_of(merging.stored_content(row))
         return f"{row.updated_at.isoformat()}/{row.stages_revision}"
 
     def lock(self) -> Node | None:
         # Lock the subject's row first, as every edit does (see `TrackedQuerySet`).
         subject = SubjectState.objects.filter(pk=self.instance.subject_pk)
         list(subject.select_for_update())
-        known = Node.objects.only("updated_at", "stages_revision")
-        stored: Node | None = known.filter(pk=self.instance.pk).first()
+        stored: Node | None = Node.objects.filter(pk=self.instance.pk).first()
         return stored
 
 

@@ -3,13 +3,15 @@
 It writes through `content.services`.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 from adminsortable2.admin import SortableAdminBase, SortableStackedInline
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import Media
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
@@ -17,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content import kinds, services, stage_editor
+from content import kinds, locks, merging, services, stage_editor
 from content.drafts.pages import DraftPages
 from content.field_lists import NodeFields
 from content.forms import NodeForm, StageForm, StageFormSet
@@ -25,7 +27,7 @@ from content.hooks import lesson_panels, node_links
 from content.json_errors import path_text
 from content.kinds import Kind
 from content.media import faults
-from content.models import LessonStage, Node
+from content.models import LessonStage, Node, NodeKind
 from content.queries import neighbours
 from core.errors import StructureError
 from core.parsing import is_key, whole_number
@@ -149,10 +151,53 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
             if object_id is None:
                 extra["parent_node"] = self._parent(request)
                 extra["title"] = _ADD[self._kind(request, None)]
-            return super().changeform_view(request, object_id, form_url, extra)
+            with transaction.atomic() if request.method == "POST" else nullcontext():
+                if request.method == "POST":
+                    self._merge_posted(request, object_id)
+                return super().changeform_view(request, object_id, form_url, extra)
         except StructureError as refusal:
             messages.error(request, refusal.message)
         return HttpResponseRedirect(reverse("admin:content_node_changelist"))
+
+    def _merge_posted(self, request: HttpRequest, object_id: str | None) -> None:
+        """Merge a lesson's posted form with what others saved meanwhile.
+
+        The lesson's subject stays locked until the transaction ends.
+        """
+        lesson = self._lesson(object_id)
+        if lesson is None or not self.has_change_permission(request, lesson):
+            return
+        locks.lock_subjects([lesson.subject_pk])
+        request.POST = self._merged(request, request.POST.copy(), lesson)  # type: ignore[assignment]
+
+    def before_restoring(
+        self, request: HttpRequest, object_id: str | None, data: QueryDict
+    ) -> None:
+        lesson = self._lesson(object_id)
+        if lesson is None:
+            super().before_restoring(request, object_id, data)
+            return
+        merged = self._merged(request, data, lesson)
+        data.clear()
+        for name, values in merged.lists():
+            data.setlist(name, values)
+
+    @staticmethod
+    def _lesson(object_id: str | None) -> Node | None:
+        if object_id is None or not is_key(object_id):
+            return None
+        lessons = Node.objects.filter(kind=NodeKind.LESSON)
+        found: Node | None = lessons.filter(pk=object_id).first()
+        return found
+
+    def _merged(self, request: HttpRequest, data: QueryDict, lesson: Node) -> QueryDict:
+        """Return the data merged with the stored lesson, and tell the user about it."""
+        stored = merging.stored_content(lesson)
+        merged = merging.merge(data, stored=stored, lesson_pk=lesson.pk)
+        request.merge_conflicts = merged.conflicts  # type: ignore[attr-defined]
+        for note in merged.notes:
+            messages.info(request, note)
+        return merged.data
 
     def render_change_form(  # type: ignore[override]
         self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
@@ -166,6 +211,8 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
             response.template_name = _LESSON_PAGE  # type: ignore[attr-defined]
             response.context_data |= _lesson_context(request, obj)  # type: ignore[attr-defined]
             response.context_data["media_faults"] = _media_faults(context)  # type: ignore[attr-defined]
+            conflicts = getattr(request, "merge_conflicts", [])
+            response.context_data["conflicts"] = conflicts  # type: ignore[attr-defined]
         return response
 
     def response_add(

@@ -47,8 +47,8 @@ class DraftPages:
     def draft_view(self, request: HttpRequest) -> HttpResponse:
         """Store the draft of a page, or discard it; return who else has the page open.
 
-        The body is JSON: ``page``, and one of ``fields`` (as in `FormDraft`),
-        ``discard`` and ``leave``; without them it is a heartbeat.
+        The body is JSON: ``page``, and ``fields`` (as in `FormDraft`) or ``discard``;
+        without both it is a heartbeat.
         """
         admin: Any = self
         if not (
@@ -65,9 +65,6 @@ class DraftPages:
         self._require_right(request, page)
         now = timezone.now()
         who: Any = {"user_pk": request.user.pk, "page": self._key(page)}
-        if sent.get("leave"):
-            presence.leave(**who)
-            return JsonResponse({})
         try:
             if sent.get("discard"):
                 storage.discard(**who)

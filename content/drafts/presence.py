@@ -6,9 +6,9 @@ from redis.exceptions import RedisError
 
 from core import redis_client
 
-HEARTBEAT_SECONDS = 15
+HEARTBEAT_SECONDS = 10
 """How often the browser reports that the page is open."""
-_GONE_SECONDS = 3 * HEARTBEAT_SECONDS
+GONE_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
 def sign(*, page: str, user_pk: int, now: datetime) -> list[int]:
@@ -21,19 +21,11 @@ def sign(*, page: str, user_pk: int, now: datetime) -> list[int]:
     moment = now.timestamp()
     try:
         pipeline = redis_client.client().pipeline()
-        pipeline.zremrangebyscore(key, "-inf", moment - _GONE_SECONDS)
+        pipeline.zremrangebyscore(key, "-inf", moment - GONE_SECONDS)
         pipeline.zadd(key, {str(user_pk): moment})
-        pipeline.expire(key, 2 * _GONE_SECONDS)
+        pipeline.expire(key, 2 * GONE_SECONDS)
         pipeline.zrange(key, 0, -1)
         *_others, found = pipeline.execute()
     except RedisError:
         return []
     return [pk for pk in map(int, found) if pk != user_pk]
-
-
-def leave(*, page: str, user_pk: int) -> None:
-    """Record that the user has left the page. Nothing happens if Redis is away."""
-    try:
-        redis_client.client().zrem(f"editing:{page}", str(user_pk))
-    except RedisError:
-        return

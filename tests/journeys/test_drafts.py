@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from content.drafts import presence
 from content.models import FormDraft, Node
 from plans.models import AcademicPlan
 from players.models import User
@@ -108,7 +109,11 @@ def open_second(open_page, chromium, server):
     return opened
 
 
-def test_an_editor_sees_who_else_has_the_lesson_open(open_page, open_second, lesson):
+def test_an_editor_sees_who_else_has_the_lesson_open(
+    open_page, open_second, lesson, monkeypatch
+):
+    monkeypatch.setattr(presence, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(presence, "GONE_SECONDS", 8)
     first = open_page()
     open_lesson(first, lesson)
     second = open_second()
@@ -117,3 +122,29 @@ def test_an_editor_sees_who_else_has_the_lesson_open(open_page, open_second, les
     playwright.expect(first.locator(".draft-others")).to_contain_text(SECOND)
     second.goto("about:blank")
     playwright.expect(first.locator(".draft-others")).to_be_hidden()
+
+
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_two_editors_of_one_lesson_lose_nothing(
+    open_page, open_second, lesson, language
+):
+    for place, title in enumerate(["One", "Two", "Three"], start=1):
+        config = {"format": "html", "body": f"<p>{title}</p>"}
+        make_stage(lesson, title=title, position=place, config=config)
+    first, second = open_page(language), open_second(language)
+    for page, places in ((first, (0, 1)), (second, (1, 2))):
+        open_lesson(page, lesson)
+        who = "first" if page is first else "second"
+        for place in places:
+            write(open_stage(page, place).locator(".rich-text"), f" {who}")
+    save(second)
+    save(first)
+    # The stage that both changed is chosen; the others are merged.
+    conflicts = first.locator(".lesson-conflicts fieldset")
+    playwright.expect(conflicts).to_have_count(1)
+    playwright.expect(conflicts.locator("ins")).to_contain_text("second")
+    conflicts.locator("input").nth(0).check()
+    save(first)
+    playwright.expect(first.locator(".lesson-conflicts")).to_have_count(0)
+    bodies = [stage.config["body"] for stage in lesson.stages.order_by("position")]
+    assert bodies == ["<p>One first</p>", "<p>Two first</p>", "<p>Three second</p>"]

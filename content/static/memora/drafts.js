@@ -85,12 +85,6 @@
   });
   // The page may be shown again by the browser's way back.
   window.addEventListener("pageshow", () => (isLeaving = false));
-  window.addEventListener("pagehide", () => {
-    const token = form.elements.csrfmiddlewaretoken.value;
-    const body = JSON.stringify({ page, leave: true });
-    const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
-    fetch(url, { method: "POST", headers, body, keepalive: true }).catch(() => {});
-  });
 
   form.querySelector(".draft-discard")?.addEventListener("click", async () => {
     isLeaving = true;

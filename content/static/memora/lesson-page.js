@@ -42,7 +42,7 @@
   function restore({ open, place, top, scroll }) {
     const cards = stages.activeCards();
     for (const place of open) if (cards[place]) stages.open(cards[place]);
-    const faults = document.querySelector(".lesson-faults");
+    const faults = document.querySelector(".lesson-conflicts, .lesson-faults");
     if (faults) {
       faults.focus();
       return;

@@ -188,8 +188,9 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
     url = change_url(maths["lesson"])
     browser.get(url)
     # Session, user; the lesson; its stages; the plans that offer it; its figures; its
-    # ancestors; the lessons before and after it; the editor's draft; others' drafts.
-    with django_assert_num_queries(11):
+    # ancestors; the lessons before and after it; the editor's draft; others' drafts;
+    # the stages for the page's version.
+    with django_assert_num_queries(12):
         assert browser.get(url).status_code == 200
     for position in range(2, 12):
         LessonStage.objects.create(
@@ -199,7 +200,7 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
             title="S",
             config=TEXT,
         )
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         assert browser.get(url).status_code == 200
 
 
