@@ -50,20 +50,23 @@ CHILDREN_KEY = {
 class StageSpec:
     """A stage in the file; ``id`` is "" if the file gives none.
 
-    ``losses`` holds what cleaning removed from its config.
+    ``losses`` holds what cleaning removed from its config. ``given`` names the fields
+    that the file sets.
     """
 
     path: Path
     id: str
     fields: dict[str, Any]
     losses: tuple[TextLosses, ...] = ()
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False, slots=True)
 class NodeSpec:
     """A node in the file with its descendants, in order.
 
-    ``fields`` holds every column that a file sets; missing fields have their defaults.
+    ``fields`` holds every column that a file can set; missing fields have their
+    defaults. ``given`` names the fields that the file sets.
     """
 
     path: Path
@@ -73,6 +76,7 @@ class NodeSpec:
     children: list["NodeSpec"] = field(default_factory=list)
     stages: list[StageSpec] = field(default_factory=list)
     is_named_after_topic: bool = False
+    given: frozenset[str] = frozenset()
 
 
 def walk(spec: NodeSpec) -> Iterator[NodeSpec]:
@@ -448,6 +452,7 @@ def _read_node(
         id=_text(found.get("id")),
         kind=kind,
         fields={"title": _text(found.get("title")), **_with(defaults, found)},
+        given=frozenset(found),
     )
     if (
         kind is Kind.LESSON
@@ -476,6 +481,7 @@ def _read_stage(found: dict[str, Any], path: Path) -> StageSpec:
         path=path,
         id=_text(found.get("id")),
         fields={**fields, **_with(STAGE_DEFAULTS, found)},
+        given=frozenset(found),
     )
 
 

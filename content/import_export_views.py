@@ -26,9 +26,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from content import pending_uploads
+from content import importers, pending_uploads
 from content.curriculum import (
     ImportReport,
+    Options,
     export_archive,
     export_curriculum,
     import_curriculum,
@@ -43,7 +44,7 @@ from core.errors import CurriculumError, MemoraError
 from core.spreadsheets import files
 from core.spreadsheets.files import CSV, XLSX, SheetError
 
-CURRICULUM, SHEET = "curriculum", "sheet"
+CURRICULUM, SHEET, CONVERTED = "curriculum", "sheet", "converted"
 _TYPES = {
     "json": "application/json",
     XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -60,6 +61,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
         ("", "exchange", require_safe(page)),
         ("curriculum/", "import_curriculum", require_POST(curriculum)),
         ("sheet/", "import_sheet", require_POST(sheet)),
+        ("converted/", "import_converted", require_POST(converted)),
         ("export/<int:pk>.<str:kind>", "export_subject", require_safe(export)),
     ]
     return [
@@ -76,7 +78,7 @@ def can_view(request: HttpRequest) -> bool:
 def can_import(request: HttpRequest, kind: str) -> bool:
     """Return whether the user may write everything that such a file can change."""
     permissions = ["content.change_node"]
-    if kind == CURRICULUM:
+    if kind != SHEET:
         permissions += ["content.add_node", "content.add_lessonstage"]
         permissions += ["content.change_lessonstage"]
     return request.user.has_perms(permissions)
@@ -99,11 +101,20 @@ def _page(
         "subjects": subjects.only("pk", "title", "public_id"),
         "may_import_curriculum": can_import(request, CURRICULUM),
         "may_import_sheet": can_import(request, SHEET),
+        "suffixes": ",".join(f".{suffix}" for suffix in importers.SUFFIXES),
+        "into": _target(request),
         **context,
     }
     return TemplateResponse(
         request, "admin/content/import_export.html", shown, status=status
     )
+
+
+def _target(request: HttpRequest) -> Node | None:
+    """Return the node that a link to the page names as the place for new content."""
+    public_id = request.GET.get("into", "")
+    nodes = Node.objects.untrashed().exclude(kind=NodeKind.LESSON)
+    return nodes.filter(public_id=public_id).first() if public_id else None
 
 
 def export(request: HttpRequest, pk: int, kind: str) -> HttpResponseBase:
@@ -151,6 +162,11 @@ def sheet(request: HttpRequest) -> HttpResponse:
     return _import(request, SHEET)
 
 
+def converted(request: HttpRequest) -> HttpResponse:
+    """Run a file of another program as a dry run, or import a confirmed one."""
+    return _import(request, CONVERTED)
+
+
 def _import(request: HttpRequest, kind: str) -> HttpResponse:
     if not can_import(request, kind):
         raise PermissionDenied
@@ -179,12 +195,17 @@ def _file(request: HttpRequest, kind: str) -> tuple[str, bytes]:
     uploaded = request.FILES.get("file")
     if uploaded is None:
         raise UploadExpiredError(_("Choose a file first."))
-    limit = MAX_BYTES if kind == CURRICULUM else files.MAX_BYTES
+    limit = files.MAX_BYTES if kind == SHEET else MAX_BYTES
     if (uploaded.size or 0) > limit:
         raise UploadExpiredError(
             _("The file is larger than %(limit)d MB.") % {"limit": limit >> 20}
         )
     return uploaded.name or "", uploaded.read()
+
+
+def _choices(request: HttpRequest) -> dict[str, str]:
+    """Return what the user chose on the form; the confirmation sends it again."""
+    return {name: request.POST.get(name, "") for name in ("into", "title", "as_draft")}
 
 
 class _ResultChangedError(Exception):
@@ -195,6 +216,7 @@ def _run(
     kind: str,
     name: str,
     data: bytes,
+    choices: dict[str, str],
     *,
     shown: str | None = None,
     accept_losses: bool = False,
@@ -209,9 +231,25 @@ def _run(
         if shown is not None and shown != _result_hash(report):
             raise _ResultChangedError
 
+    as_draft = bool(choices["as_draft"])
     if kind == CURRICULUM:
         return import_curriculum(
-            data, dry_run=shown is None, accept_losses=accept_losses, check=check
+            data,
+            dry_run=shown is None,
+            accept_losses=accept_losses,
+            check=check,
+            options=Options(as_draft=as_draft),
+        )
+    if kind == CONVERTED:
+        return importers.import_file(
+            data,
+            name,
+            into=choices["into"],
+            title=choices["title"],
+            as_draft=as_draft,
+            dry_run=shown is None,
+            accept_losses=accept_losses,
+            check=check,
         )
     with transaction.atomic():
         report = lesson_sheet.import_lessons(data, name, dry_run=shown is None)
@@ -225,7 +263,8 @@ def _run(
 
 def _preview(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpResponse:
     """Show the result of a dry run, with a confirm button if it changes anything."""
-    report = _run(kind, name, data)
+    choices = _choices(request)
+    report = _run(kind, name, data, choices)
     owner: Any = request.user
     token = ""
     if _does_something(report):
@@ -234,6 +273,7 @@ def _preview(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpRes
         request,
         tried=kind,
         name=name,
+        choices=choices,
         report=report,
         fingerprint=_result_hash(report),
         token=token,
@@ -260,6 +300,7 @@ def _confirm(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpRes
             kind,
             name,
             data,
+            _choices(request),
             shown=request.POST.get("shown", ""),
             accept_losses="accept_losses" in request.POST,
         )
@@ -326,7 +367,7 @@ def _result_hash(report: ImportReport | SheetReport) -> str:
     if isinstance(report, SheetReport):
         promised = (report.changes, bool(report.faults), report.ignored_columns)
     else:
-        lost = fingerprint(report.losses)
+        lost = (fingerprint(report.losses), len(report.left_out))
         promised = (report.revision, report.kinds, report.stages, lost)
     return hashlib.sha256(repr(promised).encode()).hexdigest()
 

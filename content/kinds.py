@@ -3,6 +3,7 @@
 Plain Python: no Django here.
 """
 
+import hashlib
 import re
 import secrets
 from enum import StrEnum
@@ -60,6 +61,15 @@ def new_id(prefix: str) -> str:
 def new_node_id(kind: Kind) -> str:
     """Return a new public id for a node of ``kind`` (see `new_id`)."""
     return new_id(_ID_PREFIXES[kind])
+
+
+def derived_id(kind: Kind | None, source: str) -> str:
+    """Return the id of a node (of a stage, without ``kind``) that ``source`` determines.
+
+    Its 20 hexadecimal digits hold 80 bits of a hash.
+    """
+    prefix = STAGE_PREFIX if kind is None else _ID_PREFIXES[kind]
+    return f"{prefix}-{hashlib.sha256(source.encode()).hexdigest()[:20].upper()}"
 
 
 class IdProblem(StrEnum):

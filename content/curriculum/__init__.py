@@ -15,6 +15,8 @@ by relative paths. They are stored before the transaction, and removed if it fai
 `content.curriculum_format` parses the file and `loading` reads the database.
 `archive` checks a ZIP and `media_files` stores its media. `validation` checks the file
 against the database, `planning` finds the differences and `writing` stores them.
+`merging` is for a file that is a part of a subject, `remarks` names what the import
+would double or leaves out.
 """
 
 from content.curriculum.exporting import (
@@ -22,12 +24,14 @@ from content.curriculum.exporting import (
     export_archive,
     export_curriculum,
 )
-from content.curriculum.importing import import_curriculum
+from content.curriculum.importing import Check, Options, import_curriculum
 from content.curriculum.report import Counts, ImportReport
 
 __all__ = [
+    "Check",
     "Counts",
     "ImportReport",
+    "Options",
     "SubjectNotFoundError",
     "export_archive",
     "export_curriculum",

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import IO, Any
 
@@ -12,10 +13,11 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _, ngettext
 
 from content import curriculum_format, locks, services
-from content.curriculum import archive, media_files, validation
+from content.curriculum import archive, media_files, merging, validation
 from content.curriculum.archive import Archive
 from content.curriculum.loading import StoredSubject, load
 from content.curriculum.planning import plan
+from content.curriculum.remarks import find_remarks
 from content.curriculum.report import ImportReport, report_of, with_unused
 from content.curriculum.writing import write
 from content.curriculum_format import MAX_COUNTED, NodeSpec, curriculum_error
@@ -34,12 +36,28 @@ Check = Callable[[ImportReport], None]
 """Called with the report inside the transaction; raising rolls the import back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a file is imported.
+
+    With ``is_merged`` it is a part of the subject: existing content keeps what the file
+    does not set, and its order. With ``as_draft`` new content is unpublished.
+    """
+
+    is_merged: bool = False
+    as_draft: bool = False
+
+
+_WHOLE = Options()
+
+
 def import_curriculum(
     data: bytes | IO[bytes],
     *,
     dry_run: bool = False,
     accept_losses: bool = False,
     check: Check | None = None,
+    options: Options = _WHOLE,
 ) -> ImportReport:
     """Change a subject to match the file; all or nothing, files included.
 
@@ -48,6 +66,7 @@ def import_curriculum(
         dry_run: do everything, return the report, and roll back; no file is stored.
         accept_losses: import a file with texts that cannot be kept completely. A dry
             run reports them in any case.
+        options: whether the file is the whole subject, and new content a draft.
 
     Raises:
         CurriculumError: with the first 50 faults of the file and their JSON paths; or
@@ -75,6 +94,7 @@ def import_curriculum(
                         document,
                         specs,
                         faults,
+                        options,
                         expected={row.path for row in new.rows},
                         dry_run=dry_run,
                     )
@@ -140,6 +160,7 @@ def _imported(
     document: Any,
     specs: list[NodeSpec],
     faults: list[Fault],
+    options: Options,
     *,
     expected: Collection[str],
     dry_run: bool,
@@ -147,6 +168,10 @@ def _imported(
     """Lock, validate, compare and write; call it inside a transaction."""
     root = specs[0]
     state, stored = _lock_and_load(document, root)
+    if options.is_merged:
+        merging.keep_stored_fields(specs, stored)
+    if options.as_draft:
+        merging.make_drafts(root, stored)
     places = {path for path, _reason in faults}
     all_faults = chain(
         faults,
@@ -161,14 +186,19 @@ def _imported(
     found_faults += islice(missing, MAX_COUNTED - len(found_faults))
     if found_faults:
         raise curriculum_error(found_faults, document)
+    remarks = find_remarks(specs, stored, is_merged=options.is_merged)
     revision = state.revision if state else 0
     is_new = state is None
     if state is None:
         state, stored = _created(document, root)
     head = {name: getattr(state, name) for name in SubjectStateFields.HEADER}
-    found = plan(specs, stored, document=document, head=head)
+    found = plan(
+        specs, stored, document=document, head=head, is_merged=options.is_merged
+    )
     write(found, stored, state)
-    return report_of(found, specs, is_new=is_new, revision=revision, dry_run=dry_run)
+    return report_of(
+        found, specs, remarks, is_new=is_new, revision=revision, dry_run=dry_run
+    )
 
 
 def _lock_and_load(

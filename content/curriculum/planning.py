@@ -68,6 +68,7 @@ def plan(
     *,
     document: Mapping[str, Any],
     head: Mapping[str, str],
+    is_merged: bool = False,
 ) -> Plan:
     """Compute what to write.
 
@@ -76,6 +77,8 @@ def plan(
         stored: the subject; at least its own node exists.
         document: the file, for the fields of its header (`SubjectStateFields.HEADER`).
         head: the stored values of those fields.
+        is_merged: the file is a part of the subject: a missing header stays, and stored
+            children keep their order.
     """
     found = Plan(
         {
@@ -83,11 +86,14 @@ def plan(
             for spec in specs
         }
     )
-    new_header = {name: document.get(name, "") for name in SubjectStateFields.HEADER}
+    new_header = {
+        name: document.get(name, head[name] if is_merged else "")
+        for name in SubjectStateFields.HEADER
+    }
     found.head = {name: text for name, text in new_header.items() if head[name] != text}
     if found.head:
         found.changed_nodes.add(stored.nodes[specs[0].id].pk)
-    children = _wanted_children(specs, stored, found)
+    children = _wanted_children(specs, stored, found, is_merged=is_merged)
     found.places = nested_sets.compute_intervals(found.key_of[specs[0]], children)
     _compare_fields(specs, stored, found)
     _place_stages(specs, stored, found)
@@ -95,7 +101,7 @@ def plan(
 
 
 def _wanted_children(
-    specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan
+    specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan, *, is_merged: bool
 ) -> dict[Key, list[Key]]:
     """Return the new children of each node; record moved and reordered nodes."""
     key_of = found.key_of
@@ -115,17 +121,44 @@ def _wanted_children(
         key = key_of[spec]
         before = children.get(key, [])
         first = [key_of[below] for below in spec.children]
-        new_order = _in_the_files_order(before, first, ids_in_file, by_pk)
+        new_order = (
+            _merged_order(before, first)
+            if is_merged
+            else _in_the_files_order(before, first, ids_in_file, by_pk)
+        )
         if new_order is None:
             continue
         children[key] = new_order
         found.is_reordered = True
+        if is_merged:
+            continue
         old = [pk for pk in before if isinstance(pk, int) and pk in ids_in_file]
         unmoved = set(old)
         new = [pk for pk in first if isinstance(pk, int) and pk in unmoved]
         pairs = zip(new, old, strict=True)
         found.changed_nodes.update(pk for pk, other in pairs if pk != other)
     return children
+
+
+def _merged_order(before: list[Key], first: list[Key]) -> list[Key] | None:
+    """Return the new order of children; None if there is no new one.
+
+    The stored children keep their order. A new child follows the child that precedes it in the file, if that one is stored.
+    """
+    place = {key: at for at, key in enumerate(before)}
+    after: dict[int, list[Key]] = {}
+    at = len(before) - 1
+    for key in first:
+        if key in place:
+            at = place[key]
+        else:
+            after.setdefault(at, []).append(key)
+    if not after:
+        return None
+    order = list(after.get(-1, []))
+    for number, key in enumerate(before):
+        order += [key, *after.get(number, [])]
+    return order
 
 
 def _in_the_files_order(

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _, ngettext
 
 from content.curriculum.planning import Plan
 from content.curriculum_format import NodeSpec
-from content.json_errors import path_text
+from content.json_errors import Fault, path_text
 from content.kinds import Kind
 from content.losses import StageLosses
 
@@ -28,7 +28,8 @@ class ImportReport:
     ``revision`` is the subject's revision before the import, 0 for a new subject. While
     it stays the same, importing the file has the same result. ``notes`` are
     ``(json_path, remark)`` pairs for the editor; ``losses`` are the parts of texts that
-    cannot be kept. ``kinds`` divides ``nodes`` by `Kind`, in the order of the tree; kinds without
+    cannot be kept. ``left_out`` are ``(place, reason)`` pairs of a file that was
+    converted: what of it is no content here. ``kinds`` divides ``nodes`` by `Kind`, in the order of the tree; kinds without
     nodes are left out.
     """
 
@@ -39,6 +40,7 @@ class ImportReport:
     revision: int
     notes: tuple[tuple[str, str], ...] = ()
     losses: tuple[StageLosses, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
     dry_run: bool = False
     kinds: tuple[tuple[Kind, Counts], ...] = ()
 
@@ -46,6 +48,7 @@ class ImportReport:
 def report_of(
     plan: Plan,
     specs: Sequence[NodeSpec],
+    remarks: Sequence[Fault],
     *,
     is_new: bool,
     revision: int,
@@ -54,6 +57,7 @@ def report_of(
     """Return the report of a plan that was written.
 
     Args:
+        remarks: what else an editor should know, by path.
         is_new: the subject itself was created; the plan contains it as stored.
     """
     new = {*plan.new_nodes, *(specs[:1] if is_new else ())}
@@ -71,7 +75,10 @@ def report_of(
         nodes=_counted(specs, new, changed),
         stages=Counts(new_stages, changed_stages, stages - new_stages - changed_stages),
         revision=revision,
-        notes=tuple(_notes(specs)),
+        notes=(
+            *((path_text(path), remark) for path, remark in remarks),
+            *_notes(specs),
+        ),
         losses=losses_of(specs),
         dry_run=dry_run,
         kinds=tuple(

@@ -1,24 +1,30 @@
-"""``manage.py import_curriculum FILE [--dry-run] [--accept-losses]``"""
+"""``manage.py import_curriculum FILE [--dry-run] [--accept-losses] [--as-draft]``
+
+Files of other programs too: ``[--into ID] [--title TITLE]`` say where they go.
+"""
 
 import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from content.curriculum import Counts, ImportReport, import_curriculum
+from content.curriculum import Counts, ImportReport, Options, import_curriculum
 from content.curriculum_format import MAX_BYTES
+from content.importers import SUFFIXES, import_file
 from core.errors import CurriculumError, MemoraError
 
 
 class Command(BaseCommand):
     help = (
         "Import a curriculum file (memora-curriculum/1), or a ZIP of one with its "
-        "pictures, recordings and videos: one subject, in one transaction."
+        "pictures, recordings and videos: one subject, in one transaction. Also "
+        "documents (DOCX, HTML) and questions (GIFT, Moodle XML, CSV, XLSX), by the "
+        "suffix of the file."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,16 +41,29 @@ class Command(BaseCommand):
             action="store_true",
             help=_("import the file without the parts that cannot be kept"),
         )
+        parser.add_argument(
+            "--as-draft", action="store_true", help=_("make new content a draft")
+        )
+        parser.add_argument(
+            "--into",
+            metavar="ID",
+            default="",
+            help=_(
+                "the subject, track, unit or topic that gets a document or questions; "
+                "default: a new subject"
+            ),
+        )
+        parser.add_argument(
+            "--title",
+            default="",
+            help=_("the title of a document or of questions; default: the file's"),
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         name = options["file"]
         try:
             with _opened(name) as file:
-                report = import_curriculum(
-                    file,
-                    dry_run=options["dry_run"],
-                    accept_losses=options["accept_losses"],
-                )
+                report = _imported(file, name, options)
         except OSError as error:
             raise CommandError(
                 _("%(file)s cannot be read: %(reason)s")
@@ -67,10 +86,22 @@ class Command(BaseCommand):
         self.stdout.write(_("Stages: %s") % _counted(report.stages))
         for path, remark in report.notes:
             self.stdout.write(f"{path}: {remark}")
-        if report.losses:
+        if report.losses or report.left_out:
             self.stdout.write(_losses_heading(report))
+        for place, reason in report.left_out:
+            self.stdout.write(f"{place}: {reason}")
         for stage in report.losses:
             self.stdout.write(f"{stage.place} “{stage.title}”: {stage.summary}")
+
+
+def _imported(file: IO[bytes], name: str, options: dict[str, Any]) -> ImportReport:
+    how = {key: options[key] for key in ("dry_run", "accept_losses")}
+    as_draft = options["as_draft"]
+    if PurePath(name).suffix.lower().lstrip(".") in SUFFIXES:
+        place = {"into": options["into"], "title": options["title"]}
+        data = file.read(MAX_BYTES + 1)
+        return import_file(data, name, as_draft=as_draft, **place, **how)
+    return import_curriculum(file, options=Options(as_draft=as_draft), **how)
 
 
 def _losses_heading(report: ImportReport) -> str:

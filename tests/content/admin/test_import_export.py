@@ -608,7 +608,7 @@ def test_only_editors_import_and_readers_export(
     assert browser.get(PAGE).status_code == looks
     url = reverse("admin:export_subject", args=[maths["subject"].pk, "csv"])
     assert browser.get(url).status_code == looks
-    for url in (CURRICULUM, SHEET):
+    for url in (CURRICULUM, SHEET, reverse("admin:import_converted")):
         assert browser.post(url).status_code == imports
 
 
