@@ -11,6 +11,7 @@ then changes nothing, so no grade is sent twice.
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import structlog
 from django.db import transaction
@@ -20,7 +21,7 @@ from django.utils import timezone
 from registrar.grades import rules
 from registrar.grades.rules import Criterion
 from registrar.models import GradePoll, MoodleGrade, SchoolClass
-from registrar.moodle import assignments, rubrics
+from registrar.moodle import assignments, rubrics, scales
 from registrar.moodle.assignments import Assignment, Attempt, Change
 from registrar.moodle.client import MoodleClient
 from registrar.peers.errors import PeerError, PeerRefusedError
@@ -35,8 +36,12 @@ LEASE = timedelta(minutes=10)
 """How long a run has the watermark after each batch; longer than a batch takes."""
 MOST_IDS = 2000
 """Courses or assignments of one call (`client.MAX_PARAMETERS`)."""
-_GONE = {"invaliduser", "invalidrecord", "invalidcoursemodule"}
-"""Refusals of Moodle that say: this student or assignment was deleted."""
+_GONE = {
+    *("invaliduser", "userdeleted", "invalidrecord", "invalidcoursemodule"),
+    "nopermission",
+}
+"""Refusals of Moodle that say: this student or assignment was deleted, or the student is
+no longer in the course. Moodle still lists the grades."""
 _KEY = 1
 
 
@@ -144,11 +149,12 @@ class _Run:
 
 
 class _Reader:
-    """Reads all attempts of a student; the rubric of an assignment once."""
+    """Reads all attempts of a student; a rubric and a scale once."""
 
     def __init__(self, client: MoodleClient, found: dict[int, Assignment]) -> None:
         self._client, self._assignments = client, found
         self._criteria: dict[int, dict[int, list[Criterion]]] = {}
+        self._scales: dict[int, list[str]] = {}
 
     def read(self, change: Change) -> None:
         assignment = self._assignments[change.assignment_id]
@@ -159,7 +165,8 @@ class _Reader:
             if not any(one.grade for one in found):
                 return
             criteria = self._criteria_of(assignment)
-        except PeerRefusedError as error:
+            items = self._items_of(assignment)
+        except PeerError as error:
             if error.reason not in _GONE:
                 raise
             log.info("registrar_grade_gone", reason=error.reason)
@@ -171,7 +178,25 @@ class _Reader:
                     user_id=change.user_id,
                     attempt=one,
                     criteria=criteria.get(one.grade.id, []),
+                    items=items,
                 )
+
+    def _items_of(self, assignment: Assignment) -> list[str]:
+        """Return the items of an assignment's scale; none without one.
+
+        None, too, if the token may not read them, or the scale was deleted: then the
+        number is sent.
+        """
+        key = assignment.scale_id
+        if not key or not scales.offers_items(self._client):
+            return []
+        if key not in self._scales:
+            try:
+                self._scales[key] = scales.items(self._client, scale_id=key)
+            except PeerRefusedError as error:
+                log.info("registrar_scale_gone", reason=error.reason)
+                self._scales[key] = []
+        return self._scales[key]
 
     def _criteria_of(self, assignment: Assignment) -> dict[int, list[Criterion]]:
         """Return the criteria of all attempts at an assignment, by the id of a grade."""
@@ -219,11 +244,15 @@ def store(
     user_id: int,
     attempt: Attempt,
     criteria: Sequence[Criterion],
+    items: Sequence[str] = (),
 ) -> bool:
     """Store the grade of an attempt; return whether Zoho needs it.
 
     A grade with the values that it has already gets no new version. Without ``criteria``
     it keeps those that it has: the rubric was replaced after the grading.
+
+    Args:
+        items: those of the assignment's scale.
     """
     grade = attempt.grade
     if grade is None:
@@ -248,6 +277,7 @@ def store(
             criteria=counting,
             attempt=attempt.number,
             is_submitted=attempt.status == "submitted",
+            item=_item(items, grade.value),
         )
         if (row.grade, row.criteria) == (found, documents):
             return False
@@ -262,6 +292,13 @@ def store(
             update_fields=None if is_new else (*changed, "changed_at", "version"),
         )
     return True
+
+
+def _item(items: Sequence[str], value: Decimal | None) -> str:
+    """Return the item that a number stands for; one beyond the scale is its end."""
+    if not items or value is None:
+        return ""
+    return items[min(max(int(value), 1), len(items)) - 1]
 
 
 def _assignments(client: MoodleClient) -> Iterator[Assignment]:

@@ -4,6 +4,8 @@ A unit's rubric has criteria such as ``P1``, ``M2``, ``D1``. All criteria of a l
 of the levels below it give that level: pass, merit, distinction. Else the student is
 referred (``R``), with a later attempt again (``RR``); without a submission the attempt
 failed (``F``). Each attempt keeps its own grade; the latest attempt decides.
+
+A scale whose items are BTEC's words gives the same grades: the BTEC form grades by it.
 """
 
 import re
@@ -15,6 +17,8 @@ from typing import Any
 LEVELS = ("P", "M", "D")
 REFERRED, REFERRED_AGAIN, FAILED = "R", "RR", "F"
 _CODE = re.compile(r"[PMD][0-9]{1,2}")
+_WORDS = {"pass": "P", "merit": "M", "distinction": "D", "refer": "", "r": ""}
+"""The items of BTEC's scale, in lower case; "" for a referral."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +49,25 @@ def grade_of(
     criteria: Sequence[Criterion],
     attempt: int,
     is_submitted: bool,
+    item: str = "",
 ) -> str:
-    """Return the grade of an attempt; Moodle's number without criteria of BTEC.
+    """Return the grade of an attempt.
+
+    Without criteria of BTEC it is the item of the scale as Moodle names it, or Moodle's
+    number.
 
     Args:
         value: Moodle's number; None for a grade that was taken back.
         attempt: from 0.
+        item: the item of the scale that ``value`` stands for; "" without a scale.
     """
     if value is None:
         return ""
     btec = [one for one in criteria if _CODE.fullmatch(one.code)]
-    if not btec:
+    if not btec and not item:
         return f"{value.normalize():f}"
-    if reached := _level(btec):
+    reached = _level(btec) if btec else _WORDS.get(item.casefold(), item)
+    if reached:
         return reached
     if not is_submitted:
         return FAILED

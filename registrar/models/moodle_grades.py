@@ -101,7 +101,7 @@ class MoodleGrade(models.Model):
     user_id = models.PositiveBigIntegerField(_("Moodle user"), db_index=True)
     attempt = models.PositiveIntegerField(_("attempt"))
     assignment_name = text(_("assignment"))
-    grade = text(pgettext_lazy("of an assignment", "grade"), max_length=20)
+    grade = text(pgettext_lazy("of an assignment", "grade"))
     """What Zoho gets (`registrar.grades.rules`); "" for a grade that was taken back."""
     criteria = models.JSONField(_("criteria"), default=list, blank=True)
     """A document for each criterion of the rubric: `registrar.grades.rules.Criterion`."""

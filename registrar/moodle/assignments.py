@@ -11,17 +11,22 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from registrar.moodle.client import MoodleClient
+from registrar.moodle.texts import plain
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """An assignment; ``cm_id`` is its course module, which the rubric belongs to."""
+    """An assignment; ``cm_id`` is its course module, which the rubric belongs to.
+
+    ``max_grade`` is 0 if it is graded by a scale, ``scale_id`` 0 if it is not.
+    """
 
     id: int
     cm_id: int
     course_id: int
     name: str
     max_grade: int
+    scale_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,10 @@ def assignments(client: MoodleClient, *, course_ids: Sequence[int]) -> list[Assi
             id=int(row["id"]),
             cm_id=int(row["cmid"]),
             course_id=int(row["course"]),
-            name=str(row["name"]),
-            max_grade=int(row["grade"]),
+            name=plain(str(row["name"])),
+            max_grade=max(0, int(row["grade"])),
+            # A scale is a negative number.
+            scale_id=max(0, -int(row["grade"])),
         )
         for course in found["courses"]
         for row in course["assignments"]
@@ -155,7 +162,9 @@ def attempts(
     """Return all attempts of a student, the first one first; none before a submission.
 
     Raises:
-        PeerRefusedError: ``invaliduser``, or ``invalidrecord``: no such assignment.
+        PeerRefusedError: ``invaliduser`` or ``userdeleted``; ``invalidrecord``: no such
+            assignment.
+        PeerCredentialsError: ``nopermission``: the user is not in the course.
     """
     found = client.read(
         "mod_assign_get_submission_status", assignid=assignment_id, userid=user_id

@@ -195,7 +195,8 @@ def _result(answer: Answer) -> Any:
             _("Moodle's answer cannot be read."), peer=PEER, reason="json"
         ) from None
     if isinstance(found, dict) and ("exception" in found or "errorcode" in found):
-        raise error_of(str(found.get("errorcode", "")))
+        # An error of PHP has no code, only the name of its class.
+        raise error_of(str(found.get("errorcode") or found.get("exception", "")))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registrar.moodle.client import MoodleClient, check_warnings
+from registrar.moodle.texts import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ def _row(values: CourseValues) -> dict[str, Any]:
 def _course(row: dict[str, Any]) -> Course:
     return Course(
         id=int(row["id"]),
-        fullname=str(row["fullname"]),
-        shortname=str(row["shortname"]),
+        fullname=plain(str(row["fullname"])),
+        shortname=plain(str(row["shortname"])),
         idnumber=str(row.get("idnumber", "")),
         category_id=int(row["categoryid"]),
         visible=bool(row.get("visible", True)),

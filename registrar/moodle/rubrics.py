@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from registrar.moodle.client import MoodleClient
+from registrar.moodle.texts import plain
 
 READY = 20
 """The status of a definition that teachers can grade with."""
 SYSTEM_CONTEXT = 1
 _SAVE = "core_grading_save_definitions"
+_PLAIN = 2
+"""The format of texts without HTML: a ``<`` is kept."""
 _COUNTING = {1, 2}
 """The status of a filled form that counts: active, or made before the rubric changed."""
 
@@ -149,7 +152,7 @@ def fillings(
             grade_id=int(instance["itemid"]),
             criterion_id=int(row["criterionid"]),
             level_id=int(row.get("levelid") or 0),
-            remark=str(row.get("remark") or ""),
+            remark=plain(str(row.get("remark") or "")),
         )
         for instance in found["instances"]
         if int(instance["status"]) in _COUNTING
@@ -191,13 +194,13 @@ def _criterion_row(
         "id": known.id if known else None,
         "sortorder": at,
         "description": criterion.description,
-        "descriptionformat": 1,
+        "descriptionformat": _PLAIN,
         "levels": [
             {
                 "id": levels.get(level.score),
                 "score": level.score,
                 "definition": level.definition,
-                "definitionformat": 1,
+                "definitionformat": _PLAIN,
             }
             for level in criterion.levels
         ],
@@ -211,9 +214,13 @@ def _criteria_rows(rubric: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _criterion(row: dict[str, Any]) -> Criterion:
     return Criterion(
-        description=str(row["description"]),
+        description=plain(str(row["description"])),
         levels=tuple(
-            Level(float(level["score"]), str(level["definition"]), int(level["id"]))
+            Level(
+                float(level["score"]),
+                plain(str(level["definition"])),
+                int(level["id"]),
+            )
             for level in row["levels"]
         ),
         id=int(row["id"]),

@@ -4,6 +4,7 @@
 So look up by ``idnumber`` before each create.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ MAX_USERS = 500
 ID_WINDOW = 500
 """How many ids after the last known one are asked for. Numbers are given one after
 another; an interrupted transaction may leave out some, but not so many."""
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+"""What a deleted account has in place of its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,10 @@ def _by_field(client: MoodleClient, field: str, values: Sequence[str]) -> list[U
     if not values:
         return []
     found = client.read("core_user_get_users_by_field", field=field, values=values)
-    return [_user(row) for row in found]
+    # By id, Moodle also returns deleted accounts, and does not say that they are.
+    return [
+        _user(row) for row in found if not _DIGEST.fullmatch(str(row.get("email", "")))
+    ]
 
 
 def _user(row: dict[str, Any]) -> User:

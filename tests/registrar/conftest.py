@@ -15,7 +15,11 @@ from tests.registrar.simulators import (
     zoho as zoho_simulator,
 )
 from tests.registrar.simulators.moodle import MoodleSimulator
-from tests.registrar.simulators.moodle_grading import add_template
+from tests.registrar.simulators.moodle_grading import (
+    add_assignment,
+    add_course,
+    add_template,
+)
 from tests.registrar.simulators.zoho import ZohoSimulator
 
 
@@ -60,9 +64,13 @@ def crm(
 
 @pytest.fixture
 def moodle() -> Iterator[MoodleSimulator]:
-    """A simulated Moodle with the template course ``contract``."""
+    """A simulated Moodle with the courses ``contract`` and ``contract-scale``."""
     with MoodleSimulator() as simulator:
         add_template(simulator, shortname="contract", criteria=("P1", "M1"))
+        course = add_course(
+            simulator, fullname="contract-scale", shortname="contract-scale"
+        )
+        add_assignment(simulator, course, name="Assignment", method="", grade=-2)
         yield simulator
 
 

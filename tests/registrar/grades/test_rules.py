@@ -63,6 +63,39 @@ def test_without_criteria_of_btec_the_grade_is_moodles_number(value, text):
     assert found == text
 
 
+@pytest.mark.parametrize(
+    ("item", "attempt", "is_submitted", "expected"),
+    [
+        ("Competent", 0, True, "Competent"),
+        ("Distinction", 0, True, "D"),
+        ("MERIT", 0, False, "M"),
+        ("Refer", 0, True, "R"),
+        ("Refer", 1, True, "RR"),
+        ("R", 1, False, "F"),
+    ],
+)
+def test_the_item_of_a_scale_is_the_grade(item, attempt, is_submitted, expected):
+    found = grade_of(
+        value=Decimal(2),
+        criteria=[],
+        attempt=attempt,
+        is_submitted=is_submitted,
+        item=item,
+    )
+    assert found == expected
+
+
+def test_criteria_of_btec_count_more_than_a_scale():
+    found = grade_of(
+        value=Decimal(2),
+        criteria=criteria("P1+ M1+"),
+        attempt=0,
+        is_submitted=True,
+        item="Refer",
+    )
+    assert found == "M"
+
+
 def test_a_grade_that_was_taken_back_is_empty():
     assert (
         grade_of(value=None, criteria=criteria("P1+"), attempt=0, is_submitted=True)

@@ -8,8 +8,10 @@ Moodle 4.5.
 A real site needs a course with the short name ``contract`` and one assignment
 ``Assignment``: 100 points, online text, feedback comments, graded by a rubric ``Unit 1``
 with the criteria ``P1`` and ``M1`` (levels ``Not met`` 0 and ``Met`` 1), additional
-attempts granted manually. The conversation works on copies of it. The token's user is
-an administrator; use a site for tests, because accounts and courses remain.
+attempts granted manually; and a course ``contract-scale`` with such an assignment that
+is graded by the ``Default competence scale`` (id 2) alone. The conversation works on
+copies of them. The token's user is an administrator; use a site for tests, because
+accounts and courses remain.
 """
 
 import json
@@ -143,7 +145,9 @@ def converse(site: Site) -> dict[str, Any]:
     course = _courses(talk)
     _enrolments(talk, course, user)
     _cohorts(talk, user)
+    _deletions(talk, course)
     _grading(talk, user)
+    _leaving(talk, _scales(talk, user))
     return talk.exchanges
 
 
@@ -225,6 +229,10 @@ def _courses(talk: Conversation) -> int:
     field = "core_course_get_courses_by_field"
     ask("find a course", field, field="idnumber", value=f"k{mark}")
     ask("find no course", field, field="idnumber", value=f"none{mark}")
+    signs = course | {"fullname": 'R & D < "x"', "shortname": f"& {mark}"}
+    [odd] = talk.site.call(create, courses=[signs | {"idnumber": ""}])
+    ask("a course name with signs", field, field="id", value=odd["id"])
+    ask("find a short name with a sign", field, field="shortname", value=f"& {mark}")
     return int(course_id)
 
 
@@ -285,11 +293,59 @@ def _cohorts(talk: Conversation, user: int) -> None:
     ask("members of no cohort", members, cohortids=[99999999])
 
 
+def _deletions(talk: Conversation, course: int) -> None:
+    """Delete an account of a course and of a cohort: it is still found by its id."""
+    ask, mark = talk.ask, talk.mark
+    row = {"categorytype": {"type": "system", "value": ""}, "name": "R & D < x"}
+    row["idnumber"] = f"r{mark}"
+    [cohort] = ask(
+        "create a name with signs", "core_cohort_create_cohorts", cohorts=[row]
+    )
+    user = _new_user(talk, "i", idnumber=f"y{mark}", firstname="A & B < C")
+    [created] = talk.site.call("core_user_create_users", users=[user])
+    key = created["id"]
+    place = {"roleid": 5, "userid": key, "courseid": course}
+    talk.site.call("enrol_manual_enrol_users", enrolments=[place])
+    member = {
+        "cohorttype": {"type": "id", "value": cohort["id"]},
+        "usertype": {"type": "id", "value": key},
+    }
+    add = "core_cohort_add_cohort_members"
+    talk.site.call(add, members=[member])
+    field = "core_user_get_users_by_field"
+    ask("a name with signs", field, field="id", values=[key])
+    ask("delete a user", "core_user_delete_users", userids=[key])
+    [gone] = talk.site.call(field, field="id", values=[key])
+    talk.keep("a deleted user is found by id", gone["id"] == key)
+    talk.keep("and has a digest for an address", len(gone["email"]) == 32)
+    talk.keep("and is not suspended", gone["suspended"])
+    ask("not by the idnumber", field, field="idnumber", values=[f"y{mark}"])
+    ask("not by the address", field, field="email", values=[user["email"]])
+    criteria = [{"key": "id", "value": str(key)}]
+    ask("not by a search", "core_user_get_users", criteria=criteria)
+    change = {"id": key, "idnumber": "x"}
+    ask("update a deleted user", "core_user_update_users", users=[change])
+    ask("enrol a deleted user", "enrol_manual_enrol_users", enrolments=[place])
+    ask("the course lost it", "core_enrol_get_enrolled_users", courseid=course)
+    members = "core_cohort_get_cohort_members"
+    ask("the cohort lost it", members, cohortids=[cohort["id"]])
+    ask("add a deleted user to a cohort", add, members=[member])
+    leave = {"userid": key, "courseid": course}
+    unenrol = "enrol_manual_unenrol_users"
+    ask("unenrol a deleted user", unenrol, enrolments=[leave])
+    ask("unenrol in no course", unenrol, enrolments=[leave | {"courseid": 99999999}])
+    ask("the same address again", "core_user_create_users", users=[user])
+
+
+def _template(talk: Conversation, shortname: str) -> int:
+    field = "core_course_get_courses_by_field"
+    found = talk.site.call(field, field="shortname", value=shortname)
+    return int(found["courses"][0]["id"])
+
+
 def _grading(talk: Conversation, user: int) -> None:
     ask, mark = talk.ask, talk.mark
-    field = "core_course_get_courses_by_field"
-    found = talk.site.call(field, field="shortname", value="contract")
-    template = found["courses"][0]["id"]
+    template = _template(talk, "contract")
     names = {"fullname": "نسخة", "shortname": f"D{mark}", "categoryid": 1}
     options = [{"name": "users", "value": 0}]
     duplicate = "core_course_duplicate_course"
@@ -359,6 +415,16 @@ def _rubrics(talk: Conversation, cm_id: int) -> None:
     ask("save in no context", save, areas=[_area(nowhere, bare)])
     ask("save an unknown form", save, areas=[_area(place, bare, method="btec")])
     ask("the rubric of no module", get, cmids=[99999999], areaname="submissions")
+    text = 'P1 a & b < c <script>x</script>"d"\ne'
+    signs = [_row(1, text), _row(2, "M1"), _row(3, "D1")]
+    ask("save texts with signs as HTML", save, areas=[_area(place, signs)])
+    ask("HTML is cleaned", get, **where)
+    for row in signs:
+        row["descriptionformat"] = 2
+        for level in row["levels"]:
+            level |= {"definition": "a & b < c <b>d</b>", "definitionformat": 2}
+    ask("save texts with signs as plain text", save, areas=[_area(place, signs)])
+    ask("plain text is escaped", get, **where)
 
 
 def _attempts(talk: Conversation, assignment: dict[str, Any], user: int) -> None:
@@ -376,7 +442,7 @@ def _attempts(talk: Conversation, assignment: dict[str, Any], user: int) -> None
                     {
                         "criterionid": row["id"],
                         "levelid": row["levels"][level]["id"],
-                        "remark": f"ملاحظة {level}",
+                        "remark": f"ملاحظة {level} a & b < c",
                         "remarkformat": 1,
                     }
                 ],
@@ -414,3 +480,71 @@ def _attempts(talk: Conversation, assignment: dict[str, Any], user: int) -> None
     ask("attempts of nobody", status, assignid=key, userid=99999999)
     ask("attempts in no assignment", status, assignid=99999999, userid=user)
     save("grade in no assignment", level=0, add=0, assignment_id=99999999)
+
+
+def _scales(talk: Conversation, user: int) -> dict[str, Any]:
+    """Grade by a scale: the grade is the number of an item. Return the assignment."""
+    ask = talk.ask
+    values = "core_competency_get_scale_values"
+    ask("the items of a scale", values, scaleid=2)
+    ask("the items of no scale", values, scaleid=99999999)
+    copy = talk.site.call(
+        "core_course_duplicate_course",
+        courseid=_template(talk, "contract-scale"),
+        fullname="سلّم",
+        shortname=f"S{talk.mark}",
+        categoryid=1,
+        options=[{"name": "users", "value": 0}],
+    )["id"]
+    enrolment = {"roleid": 5, "userid": user, "courseid": copy}
+    talk.site.call("enrol_manual_enrol_users", enrolments=[enrolment])
+    where = {"courseids": [copy], "includenotenrolledcourses": 1}
+    listed = talk.site.call("mod_assign_get_assignments", **where)
+    assignment = listed["courses"][0]["assignments"][0]
+    talk.keep("a scale is a negative grade", assignment["grade"])
+    area = {"cmids": [assignment["cmid"]], "areaname": "submissions"}
+    ask("it has no rubric", "core_grading_get_definitions", **area)
+    status = "mod_assign_get_submission_status"
+    key = assignment["id"]
+    for label, grade, add in (
+        *(("the first item", 1, 1), ("the second item", 2, 0)),
+        *(("beyond the scale", 3, 0), ("no grade", -1, 0)),
+    ):
+        values = _simple_grade(key, user, grade) | {"addattempt": add}
+        ask(label, "mod_assign_save_grade", **values)
+        ask(f"{label} is stored", status, assignid=key, userid=user)
+    return dict(assignment)
+
+
+def _simple_grade(assignment_id: int, user: int, grade: int) -> dict[str, Any]:
+    return {
+        "assignmentid": assignment_id,
+        "userid": user,
+        "grade": grade,
+        "attemptnumber": -1,
+        "addattempt": 0,
+        "workflowstate": "",
+        "applytoall": 1,
+        "plugindata": {"assignfeedbackcomments_editor": {"text": "x", "format": 1}},
+    }
+
+
+def _leaving(talk: Conversation, assignment: dict[str, Any]) -> None:
+    """Unenrol and delete a graded user: the grade is listed, and cannot be read."""
+    ask, key, course = talk.ask, assignment["id"], assignment["course"]
+    new = _new_user(talk, "j")
+    [created] = talk.site.call("core_user_create_users", users=[new])
+    user = created["id"]
+    place = {"userid": user, "courseid": course}
+    enrol = "enrol_manual_enrol_users"
+    talk.site.call(enrol, enrolments=[place | {"roleid": 5}])
+    talk.site.call("mod_assign_save_grade", **_simple_grade(key, user, 2))
+    status, grades = "mod_assign_get_submission_status", "mod_assign_get_grades"
+    talk.site.call(enrol, enrolments=[place | {"roleid": 5, "suspend": 1}])
+    ask("attempts of a suspended user", status, assignid=key, userid=user)
+    talk.site.call("enrol_manual_unenrol_users", enrolments=[place])
+    ask("attempts of a user who left", status, assignid=key, userid=user)
+    ask("the grade of a user who left", grades, assignmentids=[key])
+    talk.site.call("core_user_delete_users", userids=[user])
+    ask("attempts of a deleted user", status, assignid=key, userid=user)
+    ask("the grade of a deleted user", grades, assignmentids=[key])

@@ -5,7 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from registrar.moodle import assignments, courses, enrolments, rubrics, users
+from registrar.moodle import (
+    assignments,
+    courses,
+    enrolments,
+    rubrics,
+    scales,
+    users,
+)
 from registrar.moodle.assignments import Assignment
 from registrar.moodle.rubrics import Criterion, Level
 from registrar.peers.errors import PeerRefusedError
@@ -33,7 +40,9 @@ def student(any_lms, mark, assignment) -> int:
     return key
 
 
-def grade(client, assignment, student, *, level: int, reopen: bool = False) -> None:
+def grade(
+    client, assignment, student, *, level: int, reopen: bool = False, remark: str = ""
+) -> None:
     """Grade the latest attempt by its rubric, as a teacher does."""
     area = rubrics.area(client, cm_id=assignment.cm_id)
     criteria = [
@@ -43,7 +52,7 @@ def grade(client, assignment, student, *, level: int, reopen: bool = False) -> N
                 {
                     "criterionid": one.id,
                     "levelid": one.levels[level].id,
-                    "remark": f"ملاحظة {level}",
+                    "remark": remark or f"ملاحظة {level}",
                     "remarkformat": 1,
                 }
             ],
@@ -165,6 +174,45 @@ def test_a_rubric_keeps_the_ids_of_criteria_that_stay(any_lms, assignment, stude
     ]
     found = rubrics.fillings(any_lms, definition_id=after.definition_id)
     assert before.criteria[0].id in {one.criterion_id for one in found}
+
+
+def test_texts_with_signs_are_read_as_they_were_written(any_lms, assignment, student):
+    levels = (Level(0, "a < b & <b>c</b>"), Level(1, "لم يتحقق"))
+    one = Criterion('P1 if a<b & "c"\nend', levels)
+    rubrics.save(any_lms, cm_id=assignment.cm_id, name="R & D", criteria=[one])
+    [found] = rubrics.area(any_lms, cm_id=assignment.cm_id).criteria
+    assert found.description == one.description
+    assert [level.definition for level in found.levels] == [
+        level.definition for level in levels
+    ]
+    grade(any_lms, assignment, student, level=1, remark="good & a < b")
+    area = rubrics.area(any_lms, cm_id=assignment.cm_id)
+    [filling] = rubrics.fillings(any_lms, definition_id=area.definition_id)
+    assert filling.remark == "good & a < b"
+
+
+def test_the_name_of_a_course_with_signs_is_read_as_it_was_written(any_lms, mark):
+    values = course_values(mark, "r & d", fullname="R & D < X")
+    key = courses.create(any_lms, values=values)
+    found = courses.find(any_lms, field="shortname", value=values.shortname)
+    assert (found.id, found.fullname) == (key, values.fullname)
+    assert found.shortname == values.shortname
+
+
+def test_an_assignment_names_its_scale(any_lms, mark):
+    template = courses.find(any_lms, field="shortname", value="contract-scale")
+    values = course_values(mark, "scale")
+    course = courses.duplicate(any_lms, template_id=template.id, values=values)
+    [found] = assignments.assignments(any_lms, course_ids=[course])
+    assert (found.max_grade, found.scale_id) == (0, 2)
+    assert scales.offers_items(any_lms)
+    assert len(scales.items(any_lms, scale_id=2)) == 2
+
+
+def test_the_items_of_no_scale_are_an_error(any_lms):
+    with pytest.raises(PeerRefusedError) as refused:
+        scales.items(any_lms, scale_id=99999999)
+    assert refused.value.reason == "Error"
 
 
 def test_a_shared_rubric_can_be_published_again(any_lms, mark):

@@ -54,6 +54,12 @@ def test_a_user_is_suspended_and_let_in_again(any_lms, user_id):
         assert user.suspended is suspended
 
 
+def test_a_deleted_user_is_not_found_by_the_id(any_lms, user_id):
+    any_lms.write("core_user_delete_users", userids=[user_id])
+    assert users.by_id(any_lms, ids=[user_id]) == []
+    assert users.created_after(any_lms, last_id=user_id - 1) == []
+
+
 def test_a_change_of_a_user_who_does_not_exist_is_an_error(any_lms):
     error = refusal(users.update, any_lms, user_id=99999999, city="x")
     assert error.reason == "invaliduserid"

@@ -14,7 +14,7 @@ from registrar.models import Effect, GradePoll, MoodleGrade, PeerState, Student
 from registrar.outbox import adding, running
 from registrar.peers.errors import PeerError, PeerUnavailableError
 from registrar.zoho import records
-from tests.registrar.simulators.moodle_grading import add_template
+from tests.registrar.simulators.moodle_grading import add_assignment, add_template
 from tests.registrar.simulators.moodle_people import add_user
 
 GRADES = "BTEC_Grades"
@@ -80,6 +80,8 @@ class Gradebook:
             for row in definition["rubric"]["rubric_criteria"]
             if row["description"] in chosen
         ]
+        place = {"courseid": self.course, "userid": user or self.user}
+        self.moodle.run("enrol_manual_enrol_users", enrolments=[{**place, "roleid": 5}])
         self.moodle.run(
             "mod_assign_save_grade",
             assignmentid=self.assignment,
@@ -333,6 +335,86 @@ def test_grades_in_moodle_that_have_no_criteria_are_sent_as_numbers(book):
     assert book.states() == {book.key(0): "enriched"}
 
 
+@pytest.fixture
+def by_scale(book):
+    """Grade a student by an assignment with a scale of these items."""
+
+    def grade(value: int, items: list[str]) -> None:
+        book.moodle.scales[7] = items
+        assignments = book.moodle.assignments.values()
+        known = [one["id"] for one in assignments if one["grade"] == -7]
+        book.assignment = (
+            known[0]
+            if known
+            else add_assignment(
+                book.moodle, book.course, name="R & D", method="", grade=-7
+            )
+        )
+        book.moodle.run(
+            "mod_assign_save_grade",
+            assignmentid=book.assignment,
+            userid=book.user,
+            grade=value,
+            attemptnumber=-1,
+            addattempt=False,
+            workflowstate="",
+            applytoall=True,
+        )
+
+    return grade
+
+
+def test_a_grade_of_a_scale_is_sent_by_its_name(book, by_scale):
+    by_scale(2, ["Not & yet", "Competent < expert", "Expert"])
+    book.sync()
+    assert book.grades() == {book.key(0): "Competent < expert"}
+    assert MoodleGrade.objects.get().assignment_name == "R & D"
+    book.later(10)
+    by_scale(1, ["Not & yet", "Competent < expert", "Expert"])
+    book.sync()
+    assert book.grades() == {book.key(0): "Not & yet"}
+
+
+def test_btecs_scale_gives_the_grades_of_btec(book, by_scale):
+    scale = ["Refer", "Pass", "Merit", "Distinction"]
+    by_scale(3, scale)
+    book.sync()
+    assert book.grades() == {book.key(0): "M"}
+    book.later(10)
+    by_scale(1, scale)
+    book.submit()
+    book.sync()
+    assert book.grades() == {book.key(0): "R"}
+
+
+def test_a_poll_reads_a_scale_once(book, by_scale):
+    by_scale(2, ["A", "B"])
+    other = add_user(book.moodle, username="other", email="other@x.edu")
+    user, book.user = book.user, other
+    place = {"courseid": book.course, "userid": other, "roleid": 5}
+    book.moodle.run("enrol_manual_enrol_users", enrolments=[place])
+    by_scale(1, ["A", "B"])
+    book.calls()
+    book.poll()
+    assert book.calls().count("core_competency_get_scale_values") == 1
+    assert dict(MoodleGrade.objects.values_list("user_id", "grade")) == {
+        user: "B",
+        other: "A",
+    }
+
+
+@pytest.mark.parametrize("is_withheld", [True, False])
+def test_a_scale_that_cannot_be_read_leaves_the_number(book, by_scale, is_withheld):
+    by_scale(2, ["A", "B"])
+    if is_withheld:
+        book.moodle.withheld.add("core_competency_get_scale_values")
+        book.school.site.moodle._info = None
+    else:
+        del book.moodle.scales[7]
+    book.sync()
+    assert book.grades() == {book.key(0): "2"}
+
+
 def test_a_grade_keeps_its_criteria_when_the_rubric_is_replaced(book):
     book.submit()
     book.grade(P1=1, M1=0)
@@ -495,6 +577,28 @@ def test_a_user_who_was_deleted_in_moodle_stops_nothing(book):
     del book.moodle.users[gone]
     book.sync()
     assert book.grades() == {book.key(0): "P"}
+
+
+def test_a_student_who_left_the_course_stops_nothing(book):
+    other = add_user(book.moodle, username="other", email="other@x.edu")
+    for user in (other, book.user):
+        book.submit(user)
+        book.grade(P1=1, M1=1, user=user)
+    place = {"courseid": book.course, "userid": other}
+    book.moodle.run("enrol_manual_unenrol_users", enrolments=[place])
+    book.sync()
+    assert book.grades() == {book.key(0): "M"}
+    assert GradePoll.objects.get().last_error == ""
+
+
+def test_an_account_that_was_deleted_after_the_grade_stops_nothing(book):
+    other = add_user(book.moodle, username="other", email="other@x.edu")
+    for user in (other, book.user):
+        book.submit(user)
+        book.grade(P1=1, M1=1, user=user)
+    book.moodle.run("core_user_delete_users", userids=[other])
+    book.sync()
+    assert book.grades() == {book.key(0): "M"}
 
 
 def test_two_polls_at_once_read_once(book):

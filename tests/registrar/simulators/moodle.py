@@ -14,6 +14,7 @@ from typing import Any
 from tests.registrar.simulators import (  # noqa: F401 - they register functions
     moodle_grading,
     moodle_people,
+    moodle_rubrics,
 )
 from tests.registrar.simulators.moodle_protocol import (
     FUNCTIONS,
@@ -47,6 +48,7 @@ class MoodleSimulator(Simulator):
         self.web_services = True
         self.now: Callable[[], int] = lambda: int(time.time())
         self.users: dict[int, dict[str, Any]] = {}
+        self.deleted_users: dict[int, dict[str, Any]] = {}
         self.courses: dict[int, dict[str, Any]] = {}
         self.categories: dict[int, str] = {1: "Category 1"}
         self.enrolments: dict[tuple[int, int], dict[str, Any]] = {}
@@ -57,6 +59,11 @@ class MoodleSimulator(Simulator):
         self.attempts: dict[tuple[int, int], list[dict[str, Any]]] = {}
         """The attempts of a student by assignment and user, the first one first."""
         self.fillings: list[dict[str, Any]] = []
+        self.scales: dict[int, list[str]] = {
+            1: ["Mostly separate knowing", "Separate and connected"],
+            2: ["Not yet competent", "Competent"],
+        }
+        """The items of the scales, by id; a new site has these two."""
         self.plugin_records: dict[str, dict[str, dict[str, Any]]] = {}
         """What the plugin has stored: by kind and Zoho's id."""
         self._numbers: dict[str, itertools.count[int]] = {}
@@ -91,13 +98,10 @@ class MoodleSimulator(Simulator):
                 raise refused("upgraderunning")
             return Response(_json(self._run(name, nested(form))))
         except Refusal as refusal:
-            return Response(
-                {
-                    "exception": refusal.exception,
-                    "errorcode": refusal.errorcode,
-                    "message": refusal.errorcode,
-                }
-            )
+            # An error of PHP has no code.
+            code = {"errorcode": refusal.errorcode} if refusal.errorcode else {}
+            said = refusal.errorcode or "Call to a member function on bool"
+            return Response({"exception": refusal.exception, **code, "message": said})
 
     def offered(self) -> list[str]:
         """The names of the functions that the token may call."""

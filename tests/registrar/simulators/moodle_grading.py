@@ -1,26 +1,37 @@
-"""The simulated Moodle's assignments, attempts, grades and rubrics."""
+"""The simulated Moodle's assignments, attempts and grades."""
 
 from typing import TYPE_CHECKING, Any
 
-from tests.registrar.simulators.moodle_protocol import function, invalid, missing
+from tests.registrar.simulators.moodle_protocol import (
+    Refusal,
+    escaped,
+    function,
+    missing,
+    refused,
+)
+from tests.registrar.simulators.moodle_rubrics import (
+    fill,
+    module_place,
+    save_definition,
+)
 
 if TYPE_CHECKING:
     from tests.registrar.simulators.moodle import MoodleSimulator as Site
-
-_SYSTEM_CONTEXT = 1
-_MODULE_CONTEXTS = 1000
-"""The context of course module 7 is 1007."""
 
 
 def add_assignment(
     site: "Site", course_id: int, *, name: str, method: str = "rubric", grade: int = 100
 ) -> int:
-    """Add an assignment that is reopened by the teacher; return its id."""
+    """Add an assignment that is reopened by the teacher; return its id.
+
+    Args:
+        grade: the highest one; of a scale its id, negative.
+    """
     found = site.number("assignment")
     cm = site.number("module")
     site.assignments[found] = {"id": found, "cmid": cm, "course": course_id}
     site.assignments[found] |= {"name": name, "grade": grade}
-    site.areas[_module_place(cm)] = {"activemethod": method, "definition": None}
+    site.areas[module_place(cm)] = {"activemethod": method, "definition": None}
     return found
 
 
@@ -35,8 +46,8 @@ def add_template(site: "Site", *, shortname: str, criteria: tuple[str, ...]) -> 
         for at, name in enumerate(criteria, start=1)
     ]
     definition = {"method": "rubric", "name": "Unit 1", "status": 20, "description": ""}
-    place = _module_place(assignment["cmid"])
-    _save_definition(site, place, definition | {"rubric": {"rubric_criteria": rows}})
+    place = module_place(assignment["cmid"])
+    save_definition(site, place, definition | {"rubric": {"rubric_criteria": rows}})
     return course
 
 
@@ -52,28 +63,24 @@ def copy_assignments(site: "Site", course_id: int, copy_id: int) -> None:
     for assignment in [
         a for a in site.assignments.values() if a["course"] == course_id
     ]:
-        area = site.areas[_module_place(assignment["cmid"])]
+        area = site.areas[module_place(assignment["cmid"])]
         name, grade = assignment["name"], assignment["grade"]
-        copy = add_assignment(site, copy_id, name=name, grade=grade)
-        place = _module_place(site.assignments[copy]["cmid"])
-        site.areas[place]["activemethod"] = area["activemethod"]
+        method = area["activemethod"]
+        copy = add_assignment(site, copy_id, name=name, grade=grade, method=method)
+        place = module_place(site.assignments[copy]["cmid"])
         if area["definition"]:
             definition = {k: v for k, v in area["definition"].items() if k != "id"}
             rows = [
                 _without_ids(row) for row in definition["rubric"]["rubric_criteria"]
             ]
             definition["rubric"] = {"rubric_criteria": rows}
-            _save_definition(site, place, definition)
+            save_definition(site, place, definition)
 
 
 def _without_ids(row: dict[str, Any]) -> dict[str, Any]:
     copy = {k: v for k, v in row.items() if k != "id"}
     copy["levels"] = [{k: v for k, v in x.items() if k != "id"} for x in row["levels"]]
     return copy
-
-
-def _module_place(cm_id: int) -> tuple[int, str, str]:
-    return (_MODULE_CONTEXTS + cm_id, "mod_assign", "submissions")
 
 
 def _assignment(site: "Site", assignment_id: int) -> dict[str, Any]:
@@ -102,7 +109,11 @@ def get_assignments(
             warning = {"item": "course", "itemid": course_id, "warningcode": code}
             warnings.append(warning | {"message": "no access"})
             continue
-        rows = [a for a in site.assignments.values() if a["course"] == course_id]
+        rows = [
+            {**one, "name": escaped(one["name"])}
+            for one in site.assignments.values()
+            if one["course"] == course_id
+        ]
         names = {"fullname": course["fullname"], "shortname": course["shortname"]}
         courses.append({"id": course_id, **names, "assignments": rows})
     return {"courses": courses, "warnings": warnings}
@@ -155,9 +166,13 @@ def get_submissions(
 
 @function("mod_assign_get_submission_status", assignid=int, optional_userid=int)
 def submission_status(site: "Site", assignid: int, userid: int = 2) -> dict[str, Any]:
-    _assignment(site, assignid)
+    course = _assignment(site, assignid)["course"]
+    if userid in site.deleted_users:
+        raise refused("userdeleted")
     if userid not in site.users:
         raise missing("invaliduser")
+    if (course, userid) not in site.enrolments:
+        raise Refusal("core\\exception\\required_capability_exception", "nopermission")
     attempts = site.attempts.get((assignid, userid), [])
     last: dict[str, Any] = {"gradingstatus": "notgraded", "graded": False}
     found: dict[str, Any] = {"lastattempt": last, "warnings": []}
@@ -167,7 +182,8 @@ def submission_status(site: "Site", assignid: int, userid: int = 2) -> dict[str,
         last["submission"] = attempts[-1]["submission"]
     graded = [a for a in attempts if a["grade"]]
     if attempts[-1]["grade"]:
-        last |= {"gradingstatus": "graded", "graded": True}
+        if float(attempts[-1]["grade"]["grade"]) >= 0:
+            last |= {"gradingstatus": "graded", "graded": True}
         feedback = {"grade": attempts[-1]["grade"], "plugins": _feedback(attempts[-1])}
         found["feedback"] = feedback
     elif graded:
@@ -237,11 +253,18 @@ def save_grade(
     attempt["feedback"] = editor.get("text", attempt["feedback"])
     rubric = (advancedgradingdata or {}).get("rubric")
     if rubric:
-        grade = _fill(site, assignment, row["id"], rubric["criteria"])
-    row["grade"] = f"{grade:.5f}"
+        grade = fill(site, assignment, row["id"], rubric["criteria"])
+    # A number beyond the scale changes nothing.
+    if grade <= _most(site, assignment) or "grade" not in row:
+        row["grade"] = f"{grade:.5f}"
     if addattempt:
         number = attempt["number"] + 1
         attempts.append(_new_attempt(site, assignmentid, userid, number, "reopened"))
+
+
+def _most(site: "Site", assignment: dict[str, Any]) -> int:
+    scale = -int(assignment["grade"])
+    return len(site.scales[scale]) if scale > 0 else -scale
 
 
 def _new_attempt(
@@ -252,160 +275,3 @@ def _new_attempt(
     submission |= {"attemptnumber": number, "assignment": assignment_id}
     submission |= {"timecreated": now, "timemodified": now}
     return {"number": number, "submission": submission, "grade": None, "feedback": ""}
-
-
-def _fill(
-    site: "Site", assignment: dict[str, Any], grade_id: int, criteria: list[Any]
-) -> float:
-    """Store what was chosen; return the grade, as Moodle computes it from the levels."""
-    area = site.areas[_module_place(assignment["cmid"])]
-    definition = area["definition"]
-    if definition is None:
-        raise invalid()
-    rows = {row["id"]: row for row in definition["rubric"]["rubric_criteria"]}
-    scores, lowest, highest, chosen = 0.0, 0.0, 0.0, []
-    for one in criteria:
-        if one["criterionid"] not in rows:
-            raise invalid()
-        levels = {x["id"]: x["score"] for x in rows[one["criterionid"]]["levels"]}
-        [filling] = one["fillings"]
-        scores += levels.get(filling.get("levelid"), 0.0)
-        lowest, highest = lowest + min(levels.values()), highest + max(levels.values())
-        chosen.append({"id": site.number("filling"), "remarkformat": 1, **filling})
-    for old in site.fillings:
-        if old["itemid"] == grade_id:
-            old["status"] = 3  # archived
-    site.fillings.append(
-        {
-            "id": site.number("instance"),
-            "raterid": 2,
-            "itemid": grade_id,
-            "rawgrade": None,
-            "feedback": "",
-            "status": 1,
-            "timemodified": site.now(),
-            "rubric": {"criteria": chosen},
-            "definition": definition["id"],
-        }
-    )
-    share = (scores - lowest) / (highest - lowest) if highest > lowest else 0.0
-    return share * assignment["grade"]
-
-
-# --- Rubrics --------------------------------------------------------------------------
-
-
-@function(
-    "core_grading_get_definitions", cmids=[int], areaname=str, optional_activeonly=bool
-)
-def get_definitions(site: "Site", cmids: list[int], areaname: str) -> dict[str, Any]:
-    found = []
-    for cm_id in cmids:
-        place = _module_place(cm_id)
-        if place not in site.areas or areaname != place[2]:
-            raise missing("invalidcoursemodule")
-        area = site.areas[place]
-        row = {"cmid": cm_id, "contextid": place[0], "component": place[1]}
-        row |= {"areaname": areaname, "activemethod": area["activemethod"]}
-        row["definitions"] = [area["definition"]] if area["definition"] else []
-        found.append(row)
-    return {"areas": found, "warnings": []}
-
-
-_LEVEL = {"id?": int, "score?": float, "definition?": str, "definitionformat?": int}
-_CRITERION = {
-    "id?": int,
-    "sortorder?": int,
-    "description?": str,
-    "descriptionformat?": int,
-    "levels?": [_LEVEL],
-}
-_DEFINITION = {
-    "id?": int,
-    "method": str,
-    "name": str,
-    "description?": str,
-    "status": int,
-    "descriptionformat?": int,
-    "timecreated": int,
-    "usercreated": int,
-    "timemodified": int,
-    "usermodified": int,
-    "rubric?": {"rubric_criteria?": [_CRITERION]},
-}
-
-
-@function(
-    "core_grading_save_definitions",
-    areas=[
-        {
-            "cmid": int,
-            "contextid": int,
-            "component": str,
-            "areaname": str,
-            "activemethod?": str,
-            "definitions": [_DEFINITION],
-        }
-    ],
-)
-def save_definitions(site: "Site", areas: list[dict[str, Any]]) -> None:
-    for row in areas:
-        place = (row["contextid"], row["component"], row["areaname"])
-        if place not in site.areas and row["contextid"] != _SYSTEM_CONTEXT:
-            raise missing()
-        area = site.areas.setdefault(place, {"activemethod": "", "definition": None})
-        area["activemethod"] = row.get("activemethod", "")
-        for definition in row["definitions"]:
-            if definition["method"] != "rubric":
-                raise invalid()
-            _save_definition(site, place, definition)
-
-
-def _save_definition(
-    site: "Site", place: tuple[int, str, str], definition: dict[str, Any]
-) -> None:
-    """Change the area's definition: rows without an id of it are new, others replaced."""
-    area = site.areas[place]
-    old = area["definition"] or {"rubric": {"rubric_criteria": []}}
-    known = {row["id"]: row for row in old["rubric"]["rubric_criteria"]}
-    rows = []
-    for row in definition.get("rubric", {}).get("rubric_criteria", []):
-        before = known.get(row.get("id"))
-        levels = {level["id"] for level in before["levels"]} if before else set()
-        rows.append(
-            {
-                "descriptionformat": 1,
-                **row,
-                "id": row["id"] if before else site.number("criterion"),
-                "levels": [
-                    {
-                        "definitionformat": 1,
-                        **level,
-                        "id": level["id"]
-                        if level.get("id") in levels
-                        else site.number("level"),
-                    }
-                    for level in row.get("levels", [])
-                ],
-            }
-        )
-    area["definition"] = {
-        **definition,
-        "id": old.get("id") or site.number("definition"),
-        "rubric": {"rubric_criteria": rows},
-    }
-
-
-@function(
-    "core_grading_get_gradingform_instances", definitionid=int, optional_since=int
-)
-def get_instances(site: "Site", definitionid: int, since: int = 0) -> dict[str, Any]:
-    known = {a["definition"]["id"] for a in site.areas.values() if a["definition"]}
-    if definitionid not in known:
-        raise missing()
-    rows = [
-        {k: v for k, v in row.items() if k != "definition"}
-        for row in site.fillings
-        if row["definition"] == definitionid and row["timemodified"] >= since
-    ]
-    return {"instances": rows, "warnings": []}

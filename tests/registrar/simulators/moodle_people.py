@@ -1,10 +1,12 @@
 """The simulated Moodle's users, courses, enrolments and cohorts."""
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from tests.registrar.simulators import moodle_grading
 from tests.registrar.simulators.moodle_protocol import (
     Refusal,
+    escaped,
     function,
     invalid,
     missing,
@@ -84,6 +86,8 @@ def update_users(site: "Site", users: list[dict[str, Any]]) -> dict[str, Any]:
         code = (
             "invaliduserid" if user is None else "useremailduplicate" if taken else ""
         )
+        if row["id"] in site.deleted_users:
+            code = "usernotupdateddeleted"
         if code or user is None:
             warning = {"item": "user", "itemid": row["id"], "warningcode": code}
             warnings.append(warning | {"message": code})
@@ -97,7 +101,25 @@ def users_by_field(site: "Site", field: str, values: list[str]) -> list[dict[str
     if field not in ("id", "idnumber", "username", "email"):
         raise invalid()
     wanted = set(values)
-    return [_user_row(u) for u in site.users.values() if str(u[field]) in wanted]
+    found = [u for u in site.users.values() if str(u[field]) in wanted]
+    if field == "id":
+        found += [u for u in site.deleted_users.values() if str(u["id"]) in wanted]
+    return [_user_row(user) for user in sorted(found, key=lambda user: user["id"])]
+
+
+@function("core_user_delete_users", userids=[int])
+def delete_users(site: "Site", userids: list[int]) -> None:
+    for user_id in userids:
+        user = site.users.pop(user_id)
+        # The row stays, with a digest in place of the address.
+        digest = hashlib.md5(user["username"].encode()).hexdigest()  # noqa: S324
+        name = f"{user['email']}.{site.now()}"
+        gone = {"username": name, "email": digest, "idnumber": ""}
+        site.deleted_users[user_id] = user | gone
+        for members in (cohort["members"] for cohort in site.cohorts.values()):
+            members.discard(user_id)
+        for place in [one for one in site.enrolments if one[1] == user_id]:
+            del site.enrolments[place]
 
 
 @function("core_user_get_users", criteria=[{"key": str, "value": str}])
@@ -174,7 +196,11 @@ def courses_by_field(site: "Site", field: str = "", value: str = "") -> dict[str
     if field not in ("", "id", "idnumber", "shortname", "category"):
         raise invalid()
     found = [
-        {**course, "visible": int(course["visible"]), "displayname": course["fullname"]}
+        {
+            **course,
+            **{name: escaped(course[name]) for name in ("fullname", "shortname")},
+            "visible": int(course["visible"]),
+        }
         for course in site.courses.values()
         if not field or str(course[field]) == value
     ]
@@ -229,8 +255,7 @@ def enrol_users(site: "Site", enrolments: list[dict[str, Any]]) -> None:
     for row in enrolments:
         if row["courseid"] not in site.courses:
             raise invalid()
-        if row["userid"] not in site.users:
-            raise missing("invaliduser")
+        _check_enrollable(site, row["userid"])
         if row["roleid"] not in ROLES:
             raise refused("wsusercannotassign")
     for row in enrolments:
@@ -241,14 +266,22 @@ def enrol_users(site: "Site", enrolments: list[dict[str, Any]]) -> None:
         found["suspended"] = row.get("suspend", False)
 
 
+def _check_enrollable(site: "Site", user_id: int) -> None:
+    if user_id in site.deleted_users:
+        raise refused("userdeleted")
+    if user_id not in site.users:
+        raise missing("invaliduser")
+
+
 @function(
     "enrol_manual_unenrol_users",
     enrolments=[{"userid": int, "courseid": int, "roleid?": int}],
 )
 def unenrol_users(site: "Site", enrolments: list[dict[str, Any]]) -> None:
     for row in enrolments:
-        if row["userid"] not in site.users:
-            raise missing("invaliduser")
+        if row["courseid"] not in site.courses:
+            raise missing()
+        _check_enrollable(site, row["userid"])
         site.enrolments.pop((row["courseid"], row["userid"]), None)
 
 

@@ -6,6 +6,7 @@ ends in ``?`` may be left out. Moodle refuses any other parameter with
 ``invalidparameter``, whatever is wrong.
 """
 
+import html
 import re
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,28 @@ def missing(errorcode: str = "invalidrecord") -> Refusal:
 
 def refused(errorcode: str) -> Refusal:
     return Refusal("core\\exception\\moodle_exception", errorcode)
+
+
+_STRAY = re.compile(r"&(?!#?\w+;)|<(?![a-zA-Z/])")
+"""What the cleaning of HTML escapes: signs that begin neither a reference nor a tag."""
+_SCRIPT = re.compile(r"<script.*?</script>", re.DOTALL)
+_TAG = re.compile(r"<[a-zA-Z/][^<>]*>")
+
+
+def escaped(name: str) -> str:
+    """Return a name as functions answer it that format names: without tags, as HTML."""
+    return _cleaned(_TAG.sub("", name))
+
+
+def formatted(text: str, text_format: int) -> str:
+    """Return a text as functions answer it that format texts: 1 is HTML, 2 plain text."""
+    if text_format == 2:
+        return html.escape(text).replace("\n", "<br />\n")
+    return _cleaned(_SCRIPT.sub("", text))
+
+
+def _cleaned(text: str) -> str:
+    return _STRAY.sub(lambda found: html.escape(found[0]), text)
 
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
