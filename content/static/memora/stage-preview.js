@@ -10,11 +10,13 @@
   const frame = aside.querySelector(".live-frame");
   const state = aside.querySelector(".live-state");
   const WAIT = 500; // milliseconds after the last input
+  const [LEAST, MOST, BELOW] = [320, 760, 24]; // pixels: the height of the frame, and the space below
   let timer = null;
   let sent = "";
   let running = null;
   let latest = null;
-  let shown = null;
+  let shown = null; // the place of the stage to show
+  let asked = 0; // increases when it is asked for, also again
 
   function requestBody() {
     const value = (name) => form.querySelector(`[name="${name}"]`)?.value || "";
@@ -27,7 +29,7 @@
   }
 
   function show() {
-    if (latest) frame.contentWindow?.postMessage({ memora: "document", ...latest, stage: shown }, location.origin);
+    if (latest) frame.contentWindow?.postMessage({ memora: "document", ...latest, stage: shown, asked }, location.origin);
   }
 
   async function refresh() {
@@ -80,10 +82,33 @@
   form.addEventListener("input", scheduleRefresh);
   form.addEventListener("change", scheduleRefresh);
   form.addEventListener("memora:changed", scheduleRefresh);
-  form.addEventListener("memora:opened", (event) => {
-    shown = event.detail;
+  function follow(place) {
+    if (place < 0) return;
+    shown = place;
+    asked += 1;
     show();
+  }
+
+  form.addEventListener("memora:opened", (event) => follow(event.detail));
+  // Several cards may be open: the preview shows the one that is written in.
+  const placeOf = (target) => Memora.stages.activeCards().indexOf(target.closest(".stage-body")?.closest(".stage-card"));
+  form.addEventListener("focusin", ({ target }) => placeOf(target) !== shown && follow(placeOf(target)));
+  form.addEventListener("input", ({ target }) => {
+    const place = placeOf(target);
+    if (place < 0) return;
+    if (place !== shown) follow(place);
+    else asked += 1; // shown with the new text, also if the preview is at another stage
   });
+  // The phone ends above the end of the window, wherever the page is scrolled to.
+  function fit() {
+    const space = window.innerHeight - Math.max(0, frame.getBoundingClientRect().top) - BELOW;
+    frame.style.height = beside.matches ? `${Math.max(LEAST, Math.min(MOST, space))}px` : "";
+  }
+  const beside = window.matchMedia("(min-width: 1200px)"); // as in stages.css
+  for (const event of ["scroll", "resize"]) window.addEventListener(event, fit, { passive: true });
+
+  new ResizeObserver(fit).observe(document.body);
+
   aside.hidden = false;
   frame.src = frame.dataset.src;
   refresh();

@@ -11,6 +11,7 @@
   let lesson = JSON.parse(document.getElementById("lesson-document").textContent);
   let place = 0;
   let faces = []; // the source of each shown stage
+  let followed = 0; // the form's last request for a stage
 
   const FORMULAS = {
     delimiters: [
@@ -28,10 +29,22 @@
     return element;
   }
 
+  /* Isolate code, which runs from left to right; let wide tables scroll in a box of their own. */
+  function arranged(box) {
+    for (const code of box.querySelectorAll("code, kbd, samp, pre")) code.dir ||= "ltr";
+    for (const table of box.querySelectorAll("table")) {
+      if (table.parentElement.closest("table")) continue;
+      const around = el("div", { class: "wide", tabindex: 0 });
+      table.replaceWith(around);
+      around.append(table);
+    }
+    return box;
+  }
+
   const text = (value, tag = "span", set = {}) => typeset(el(tag, { dir: "auto", ...set, text: value ?? "" }));
   let ids = 0; // each text has its own ids, and links to them
   const html = (value, set = {}) =>
-    typeset(el("div", { class: "html", dir: "auto", ...set }, safeHtml(value, { prefix: `text-${(ids += 1)}-` })));
+    arranged(typeset(el("div", { class: "html", dir: "auto", ...set }, safeHtml(value, { prefix: `text-${(ids += 1)}-` }))));
   const button = (label, click, set = {}) => el("button", { type: "button", text: label, ...set, on: { click } });
 
   function picture(url, alt = "") {
@@ -92,7 +105,6 @@
     for (const block of box.querySelectorAll("p, h1, h2, h3, h4, h5, h6, ul, ol, li, blockquote, table, th, td")) {
       block.dir = "auto";
     }
-    for (const code of box.querySelectorAll("pre")) code.dir = "ltr";
     for (const link of box.querySelectorAll("a:not([href^='#'])")) link.target = "_blank";
     return box;
   }
@@ -387,7 +399,7 @@
       });
     const marked = putGaps(prompt, makeInput);
     const inputs = marked.length ? marked : [makeInput(0)];
-    typeset(prompt);
+    arranged(typeset(prompt));
     const explanation = question.explanation ? html(question.explanation, { class: "html explanation", hidden: true }) : null;
     const solution = button(texts.solution, () => {
       inputs.forEach((input, at) => (input.value = question.gaps[at].answers[0]));
@@ -565,13 +577,12 @@
     window.addEventListener("message", (event) => {
       if (event.origin !== location.origin || event.source !== window.parent) return;
       if (event.data?.memora !== "document") return;
-      const { document: updated, direction, stage } = event.data;
+      const { document: updated, direction, stage, asked } = event.data;
       const before = [lesson?.title, place, faces[place]].join();
-      const moved = typeof stage === "number" && stage !== faces.asked;
       faces = updated.stages.map(faceOf);
       lesson = updated;
-      if (moved && stage >= 0) place = stage;
-      faces.asked = stage;
+      if (typeof stage === "number" && asked !== followed) place = stage;
+      followed = asked;
       player.dir = direction || "auto";
       if (before !== [lesson.title, place, faces[place]].join() || !player.children.length) draw();
     });
