@@ -4,15 +4,14 @@ The type's schema marks which texts are HTML, URLs or required.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 from django.utils.translation import gettext as _
 
 from content import formulas, rich_text, video_pages
+from content.formula_faults import reasons as formula_faults_in
 from content.json_errors import Fault, Path, make_validator
 from content.losses import TextLosses
 from content.rich_text import Excess
@@ -199,11 +198,14 @@ def formula_faults(type_name: str, config: Any) -> list[Fault]:
         KeyError: there is no such type.
     """
     found: list[Fault] = []
+    dollars = has_dollar_formulas(config)
 
     def visit(path: Path, place: Mapping[str, Any], text: str) -> str:
         # Addresses, ids and choices have a pattern or a list of values.
-        if "\\" in text and "pattern" not in place and "enum" not in place:
-            found.extend((path, reason) for reason in _formula_reasons(place, text))
+        is_fixed = "pattern" in place or "enum" in place
+        if not is_fixed and ("\\" in text or (dollars and "$" in text)):
+            written = _formulas_in(place, text, dollars=dollars)
+            found.extend((path, reason) for reason in formula_faults_in(written))
         return text
 
     if type_name not in _WITHOUT_FORMULAS:
@@ -211,57 +213,22 @@ def formula_faults(type_name: str, config: Any) -> list[Fault]:
     return found
 
 
+def has_dollar_formulas(config: Any) -> bool:
+    """Return whether a stage's texts may have formulas between dollar signs."""
+    return isinstance(config, dict) and config.get("dollar_formulas") is True
+
+
 _WITHOUT_FORMULAS = frozenset({"Video", "Interactive"})
-_MAX_SHOWN = 60
 
 
-def _formula_reasons(place: Mapping[str, Any], text: str) -> Iterator[str]:
+def _formulas_in(
+    place: Mapping[str, Any], text: str, *, dollars: bool
+) -> Iterator[formulas.Formula]:
     if _is_html(place):
-        read = formulas.in_html(text)
-    elif place.get("x-widget") == "text":
-        read = formulas.in_markdown(text)
-    else:
-        read = formulas.in_text(text)
-    written = list(islice(read, formulas.MAX_FORMULAS + 1))
-    if len(written) > formulas.MAX_FORMULAS:
-        yield _("has more than %(count)d formulas") % {"count": formulas.MAX_FORMULAS}
-        return
-    for fault in filter(None, map(formulas.find_fault, written)):
-        formula = fault.formula.strip()
-        if len(formula) > _MAX_SHOWN:
-            formula = f"{formula[: _MAX_SHOWN - 1]}…"
-        yield _("the formula “%(formula)s” is not valid: %(reason)s") % {
-            # Isolated, because TeX is written from left to right.
-            "formula": f"\u2066{formula}\u2069",
-            "reason": _formula_reason(fault.reason),
-        }
-
-
-_UNKNOWN_COMMAND = re.compile(r"Undefined control sequence: (\\.{1,50}+)\Z", re.DOTALL)
-_NO_ENVIRONMENT = re.compile(r"No such environment: (.{1,50}+)\Z", re.DOTALL)
-_REASONS: dict[str, Callable[[], str]] = {
-    "": lambda: _("its end is missing"),
-    "Double superscript": lambda: _("it has two superscripts at one place"),
-    "Double subscript": lambda: _("it has two subscripts at one place"),
-    "Expected '}', got 'EOF'": lambda: _("a brace is not closed"),
-    "Expected 'EOF', got '}'": lambda: _("a brace is closed that was not opened"),
-    "Expected 'EOF', got '&'": lambda: _("“&” is outside a table: write “\\&”"),
-    "Expected 'EOF', got '#'": lambda: _("write “\\#” for “#”"),
-    "Unexpected end of input in a macro argument, expected '}'": lambda: _(
-        "a brace is not closed"
-    ),
-}
-
-
-def _formula_reason(reason: str) -> str:
-    """Return KaTeX's reason in the language of the page where we have words for it."""
-    if reason in _REASONS:
-        return _REASONS[reason]()
-    if found := _UNKNOWN_COMMAND.match(reason):
-        return _("there is no command “%(name)s”") % {"name": found[1]}
-    if found := _NO_ENVIRONMENT.match(reason):
-        return _("there is no environment “%(name)s”") % {"name": found[1]}
-    return reason
+        return formulas.in_html(text, dollars=dollars)
+    if place.get("x-widget") == "text":
+        return formulas.in_markdown(text, dollars=dollars)
+    return formulas.in_text(text, dollars=dollars)
 
 
 def _properties(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import orjson
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from content import kinds
+from content import formula_faults, formulas, kinds
 from content.fields import (
     validate_color_code,
     validate_item_code,
@@ -499,7 +499,7 @@ def _text(value: Any) -> str:
 
 
 def title_faults(root: NodeSpec) -> Iterator[Fault]:
-    """Yield a fault for each title without visible characters.
+    """Yield a fault for each title without visible characters or with a bad formula.
 
     `file_faults` reports titles that consist of spaces.
     """
@@ -507,8 +507,12 @@ def title_faults(root: NodeSpec) -> Iterator[Fault]:
         titles = [(spec.path, spec.fields["title"])]
         titles += [(stage.path, stage.fields["title"]) for stage in spec.stages]
         for path, title in titles:
-            if isinstance(title, str) and title.strip() and not visible_text(title):
+            if not isinstance(title, str):
+                continue
+            if title.strip() and not visible_text(title):
                 yield (*path, "title"), _("must not be empty")
+            for reason in formula_faults.reasons(formulas.in_text(title)):
+                yield (*path, "title"), reason
 
 
 def id_faults(root: NodeSpec) -> Iterator[Fault]:

@@ -6,9 +6,11 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
+from content import formula_faults, formulas
+from content.inline_text import plain
 from content.kinds import ID_MAX_LENGTH, IdProblem, id_problem
 from content.stage_texts import words_of
-from core.fields import ExactCharField, FoldedField
+from core.fields import ExactCharField, FoldedField, TitleField
 
 validate_color_code = RegexValidator(
     r"\A#[0-9A-Fa-f]{6}\Z", _("Enter the colour as # and six hexadecimal digits.")
@@ -61,6 +63,25 @@ class PublicIdField(ExactCharField):
         super().__init__(*args, **kwargs)
 
 
+def validate_formulas(value: str) -> None:
+    """Refuse a title with a formula that cannot be drawn.
+
+    Raises:
+        ValidationError: it names the formula and the reason.
+    """
+    for reason in formula_faults.reasons(formulas.in_text(value)):
+        raise ValidationError(reason, code="formula")
+
+
+class InlineTitleField(TitleField):
+    """A title with formulas and inline tags (`content.inline_text`).
+
+    Migrations record it as ``CharField``.
+    """
+
+    default_validators = [*TitleField.default_validators, validate_formulas]
+
+
 class StageTextField(FoldedField):
     """The words of a stage as searches compare them: its title, then its config."""
 
@@ -74,6 +95,6 @@ class StageTextField(FoldedField):
 
     def pre_save(self, model_instance: Any, add: bool) -> str:
         words = words_of(model_instance.type, model_instance.config)
-        folded = self.folded("\n".join([model_instance.title, *words.lines]))
+        folded = self.folded("\n".join([plain(model_instance.title), *words.lines]))
         setattr(model_instance, self.attname, folded)
         return folded

@@ -1,14 +1,15 @@
-"""The words of a stage, for searches: without tags, Markdown, formulas and addresses.
+"""The words of a stage, for searches: without tags, Markdown and addresses.
+
+Formulas are plain text: ``(a + b)/2``.
 
 Plain Python: no Django here.
 """
 
 import html as references
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from content import config_texts, formulas
+from content import config_texts, formulas, inline_text, mathml
 from content.html_tokens import names, tokens
 
 
@@ -28,10 +29,11 @@ def words_of(type_name: str, config: Any) -> StageText:
     """Return the words of a stored config; none for a type that does not exist."""
     lines: list[str] = []
     terms: list[str] = []
+    dollars = config_texts.has_dollar_formulas(config)
     for path, place, text in config_texts.fields(type_name, config):
         if not _is_for_reading(place):
             continue
-        found = list(_spans(place, text))
+        found = list(_spans(place, text, dollars=dollars))
         lines += _lines(found)
         if path[-1] in _TERM_FIELDS:
             terms += _lines(found)
@@ -78,12 +80,12 @@ def _only_terms(spans: Iterable[_Span]) -> Iterator[_Span]:
     return (span if span.is_term else _BREAK for span in spans)
 
 
-def _spans(place: Mapping[str, Any], text: str) -> Iterator[_Span]:
+def _spans(place: Mapping[str, Any], text: str, *, dollars: bool) -> Iterator[_Span]:
     if place.get("contentMediaType") == "text/html":
-        return _html_spans(text)
+        return _html_spans(text, dollars=dollars)
     if place.get("x-widget") == "text":
-        return _markdown_spans(text)
-    return iter([_Span(_without_formulas(text))])
+        return _markdown_spans(text, dollars=dollars)
+    return iter([_Span(inline_text.plain(text, dollars=dollars))])
 
 
 # --- HTML ---------------------------------------------------------------------
@@ -93,18 +95,26 @@ _INLINE = names(
     "a abbr b bdi bdo cite code data del dfn em font i ins kbd mark q rb ruby s samp "
     "small span strike strong sub sup time tt u var wbr"
 )
-_UNREAD = names("math svg iframe")
+_UNREAD = names("svg iframe")
 _CODE = names("code pre kbd samp")
 
 
-def _html_spans(html: str) -> Iterator[_Span]:
+def _html_spans(html: str, *, dollars: bool) -> Iterator[_Span]:
     depths = dict.fromkeys(("term", "unread", "code"), 0)
+    formula: list[str] = []  # the MathML that is open
     for token in tokens(html):
+        if token.name == "math" or formula:
+            formula.append(token.source)
+            if token.name == "math" and token.is_end:
+                text = mathml.plain_text("".join(formula))
+                yield _Span(text, is_term=depths["term"] > 0)
+                formula.clear()
+            continue
         if not token.name:
             if not depths["unread"]:
                 text = references.unescape(token.source)
                 if not depths["code"]:
-                    text = _without_formulas(text)
+                    text = _with_plain_formulas(text, dollars=dollars)
                 yield _Span(text, is_term=depths["term"] > 0)
             continue
         for kind, elements in _KINDS.items():
@@ -118,12 +128,19 @@ def _html_spans(html: str) -> Iterator[_Span]:
 _KINDS = {"term": _TERMS, "unread": _UNREAD, "code": _CODE}
 
 
+def _with_plain_formulas(text: str, *, dollars: bool) -> str:
+    return "".join(
+        part if isinstance(part, str) else formulas.plain_text(part)
+        for part in formulas.parts(text, dollars=dollars)
+    )
+
+
 # --- Markdown -----------------------------------------------------------------
 
 
-def _markdown_spans(text: str) -> Iterator[_Span]:
+def _markdown_spans(text: str, *, dollars: bool) -> Iterator[_Span]:
     depth = 0
-    for block in formulas.parse_markdown(text):
+    for block in formulas.parse_markdown(text, dollars=dollars):
         if block.type in ("heading_open", "heading_close"):
             depth += block.nesting
         elif block.type in ("fence", "code_block"):
@@ -133,24 +150,9 @@ def _markdown_spans(text: str) -> Iterator[_Span]:
                 depth += part.nesting
             elif part.type in ("text", "code_inline", "image"):
                 yield _Span(part.content, is_term=depth > 0)
+            elif part.type == "formula":
+                formula = formulas.of_token(part)
+                yield _Span(formulas.plain_text(formula), is_term=depth > 0)
             elif part.type in ("softbreak", "hardbreak"):
                 yield _Span(" ", is_term=depth > 0)
         yield _BREAK
-
-
-# --- Formulas -----------------------------------------------------------------
-
-_FORMULA = re.compile(r"\\([(\[])")
-_ENDS = {"(": r"\)", "[": r"\]"}
-
-
-def _without_formulas(text: str) -> str:
-    kept = []
-    at = 0
-    while found := _FORMULA.search(text, at):
-        end = text.find(_ENDS[found[1]], found.end())
-        if end < 0:
-            break
-        kept.append(text[at : found.start()])
-        at = end + 2
-    return " ".join([*kept, text[at:]])

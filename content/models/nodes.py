@@ -18,11 +18,16 @@ from mptt.querysets import TreeQuerySet
 
 from content import kinds
 from content.field_lists import NodeFields
-from content.fields import PublicIdField, validate_color_code, validate_item_code
+from content.fields import (
+    InlineTitleField,
+    PublicIdField,
+    validate_color_code,
+    validate_item_code,
+)
 from content.history import recording
 from content.models.subject_state import SubjectState
 from content.models.tracking import TrackedQuerySet
-from core.fields import FoldedField, FoldingModel, PictureField, TitleField
+from core.fields import FoldedField, FoldingModel, PictureField
 
 
 class NodeKind(models.TextChoices):
@@ -121,7 +126,7 @@ class Node(FoldingModel, MPTTModel):
         verbose_name=_("subject"),
         help_text=_("The subject that contains this node; empty for a subject."),
     )
-    title = TitleField(_("title"), max_length=255)
+    title = InlineTitleField(_("title"), max_length=255)
     title_folded = FoldedField("title")
     """The text that searches compare with (`core.folding`)."""
     description = models.TextField(_("description"), blank=True)

@@ -11,7 +11,7 @@ from django.utils.translation import get_language, gettext_lazy as _
 
 from content import kinds, signals
 from content.field_lists import StageFields
-from content.fields import PublicIdField, StageTextField
+from content.fields import InlineTitleField, PublicIdField, StageTextField
 from content.history import recording
 from content.losses import TextLosses
 from content.models.nodes import Node, NodeKind
@@ -25,7 +25,7 @@ from content.stage_configs import (
     repeated_items,
 )
 from content.stage_types import SCHEMAS, translated_texts
-from core.fields import CanonicalJSONEncoder, FoldingModel, TitleField
+from core.fields import CanonicalJSONEncoder, FoldingModel
 
 
 def stage_type_choices() -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ class LessonStage(FoldingModel, models.Model):
     )
     position = models.PositiveIntegerField(_("order"), default=0)
     type = models.CharField(_("type"), max_length=20, choices=stage_type_choices)
-    title = TitleField(_("title"), max_length=255)
+    title = InlineTitleField(_("title"), max_length=255)
     config = models.JSONField(_("content"), default=dict, encoder=CanonicalJSONEncoder)
     weight = models.PositiveSmallIntegerField(
         _("weight"), default=1, validators=[MaxValueValidator(100)]

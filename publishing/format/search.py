@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from content.inline_text import plain
 from content.kinds import Kind
 from core.folding import searchable
 from plans.access import Level, PlanNode
@@ -25,7 +26,7 @@ def _add(node: PlanNode, path: list[str], found: list[dict[str, Any]]) -> None:
         item["description"] = node.source.description
     item["path"] = path
     item["access_level"] = node.access.level.value
-    item["text"] = searchable(f"{node.title} {node.source.description}")
+    item["text"] = searchable(f"{plain(node.title)} {node.source.description}")
     found.append(item)
     below = [*path, node.title]
     for child in node.children:

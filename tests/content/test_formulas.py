@@ -3,10 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import translation
 
 from content import formulas
 from content.formulas import Formula, find_fault
+from content.kinds import Kind
+from content.services import create_node
 from content.stage_configs import ConfigError, clean_config
 
 
@@ -34,6 +37,42 @@ def test_markdown_in_a_formula_is_not_read_and_code_is_left_out():
     body = "`\\(\\d\\)` \\(x_1 * y_1\\) and \\(\n\n    \\(\\d\\)\n\n| a |\n|---|\n| \\(z\\) |"
     found = list(formulas.in_markdown(body))
     assert found == [Formula("x_1 * y_1", False), Formula("z", False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        ("$x$ and $$y$$", ["x", "y"]),
+        ("from $5 to $6", []),
+        ("$5 and 3$5", []),  # a digit follows
+        ("$ x$ and $x $", []),
+        (r"\$5 and $x$ and \$6", ["x"]),
+        (r"$\text{\$5}$", [r"\text{\$5}"]),
+        (r"\(a $ b\) $c$", ["a $ b", "c"]),
+        ("$$", []),
+    ],
+)
+def test_formulas_between_dollar_signs_are_not_prices(text, tex):
+    for read in (formulas.in_text, formulas.in_html, formulas.in_markdown):
+        assert [found.tex for found in read(text, dollars=True)] == tex
+    assert not list(formulas.in_text(text.replace("\\(", ""), dollars=False))
+
+
+@pytest.mark.parametrize(
+    ("tex", "plain"),
+    [
+        (r"\frac{-b \pm \sqrt{b^2-4ac}}{2a}", "(− b ± √(b^2 − 4ac))/2a"),
+        (r"\sum_{i=1}^{n} x_i", "∑_(i = 1)^n x_i"),
+        (r"\text{السرعة} = \frac{d}{t}", "السرعة = d/t"),
+        (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", "(1, 2; 3, 4)"),
+        (r"\sin x + \alpha^{10}", "sin x + α^10"),
+        (r"f'(x) \le \sqrt[3]{x}", "f′(x) ≤ √[3]x"),
+        (r"\foo", r"\foo"),
+        (r"\sqrt{" * 110 + "x" + "}" * 110, r"\sqrt{" * 110 + "x" + "}" * 110),
+    ],
+)
+def test_a_formula_is_read_as_plain_text(tex, plain):
+    assert formulas.plain_text(Formula(tex, False)) == plain
 
 
 @pytest.mark.parametrize(
@@ -121,3 +160,20 @@ def test_pages_and_videos_show_no_formulas_so_theirs_are_not_checked():
 def test_a_text_with_too_many_formulas_is_refused():
     body = "<p>" + r"\(x\)" * 1001 + "</p>"
     assert reasons("Text", text(body)) == ["config.body: has more than 1000 formulas"]
+
+
+def test_a_stage_that_has_dollar_formulas_is_checked_for_them():
+    config = text("<p>$\\foo$ for $5</p>") | {"dollar_formulas": True}
+    (reason,) = reasons("Text", config)
+    assert reason.startswith(
+        "config.body: the formula “\u2066\\foo\u2069” is not valid"
+    )
+    assert clean_config("Text", text("<p>$\\foo$ for $5</p>"))
+
+
+@pytest.mark.django_db
+def test_a_title_with_a_formula_that_cannot_be_drawn_is_refused():
+    with pytest.raises(ValidationError) as refused:
+        create_node(kind=Kind.SUBJECT, title=r"Area \(\foo\)")
+    assert "there is no command" in refused.value.message_dict["title"][0]
+    assert create_node(kind=Kind.SUBJECT, title=r"Area \(x^2\)").pk

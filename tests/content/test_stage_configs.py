@@ -126,7 +126,9 @@ def test_a_good_config_stays_as_it_is(type_name, config):
         (
             "Text",
             {"format": "markdown", "body": "x", "color": "red"},
-            ["config.color: is not allowed here; allowed: format, body"],
+            [
+                "config.color: is not allowed here; allowed: format, body, dollar_formulas"
+            ],
         ),
         (
             "Video",

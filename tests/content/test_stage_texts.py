@@ -17,11 +17,26 @@ def test_markdown_marks_are_not_words():
     assert words.lines == ("Title", "some words and code")
 
 
-def test_formulas_are_not_words():
+def test_formulas_are_plain_text():
     body = r"<p>The area \(\pi r^2\) of a circle \[\frac{a}{b}\]</p>"
-    assert words_of("Text", text(body)).lines == ("The area of a circle",)
+    assert words_of("Text", text(body)).lines == ("The area πr^2 of a circle a/b",)
     markdown = r"The area \(\pi r^2\) here"
-    assert words_of("Text", text(markdown, "markdown")).lines == ("The area here",)
+    assert words_of("Text", text(markdown, "markdown")).lines == ("The area πr^2 here",)
+    formula = "<p>Half: <math><mfrac><mn>1</mn><mn>2</mn></mfrac></math> of it</p>"
+    assert words_of("Text", text(formula)).lines == ("Half: 1/2 of it",)
+
+
+def test_dollars_are_formulas_only_where_the_stage_says_so():
+    body = r"<p>It costs $5, and $x_1$</p>"
+    assert words_of("Text", text(body)).lines == ("It costs $5, and $x_1$",)
+    config = text(body) | {"dollar_formulas": True}
+    assert words_of("Text", config).lines == ("It costs $5, and x_1",)
+
+
+def test_inline_tags_of_an_option_are_not_words():
+    options = [{"text": "H<sub>2</sub>O", "correct": True}, {"text": "a < b <i>c"}]
+    config = {"questions": [{"prompt": "Which?", "options": options}]}
+    assert words_of("Quiz", config).lines == ("Which?", "H2O", "a < b <i>c")
 
 
 def test_a_formula_in_code_is_code():

@@ -48,7 +48,8 @@ def open_lesson(page, lesson):
 
 def open_stage(page, place=0):
     card = page.locator(".stage-card:not(.is-removed)").nth(place)
-    card.locator(".stage-toggle").click()
+    if "is-open" not in (card.get_attribute("class") or ""):  # saving keeps it open
+        card.locator(".stage-toggle").click()
     card.locator(".je-ready").wait_for()
     return card
 

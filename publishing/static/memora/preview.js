@@ -13,19 +13,31 @@
   let faces = []; // the source of each shown stage
   let followed = 0; // the form's last request for a stage
 
-  const FORMULAS = {
-    delimiters: [
-      { left: "\\(", right: "\\)", display: false },
-      { left: "\\[", right: "\\]", display: true },
-    ],
-    errorCallback: () => {}, // a faulty formula is shown as it is written
-    strict: "ignore",
-    maxSize: 30,
-  };
+  let dollars = false; // whether the shown stage has formulas between dollar signs
+
+  /* Return a formula as KaTeX draws it; as it is written if it is not valid. */
+  function formula({ tex, display }) {
+    const place = el("span");
+    try {
+      katex.render(tex, place, { displayMode: display, strict: "ignore", maxSize: 30 });
+    } catch {
+      place.textContent = display ? `\\[${tex}\\]` : `\\(${tex}\\)`;
+    }
+    return place;
+  }
 
   /* Draw the formulas in an element's texts, except in code. */
-  function typeset(element) {
-    if (/\\[([]/.test(element.textContent)) renderMathInElement(element, FORMULAS);
+  function typeset(element, withDollars) {
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+      const isCode = walker.currentNode.parentElement.closest("code, pre, .katex, math");
+      if (!isCode && /[\\$]/.test(walker.currentNode.data)) found.push(walker.currentNode);
+    }
+    for (const node of found) {
+      const drawn = Memora.formulaText.parts(node.data, withDollars);
+      node.replaceWith(...drawn.map((part) => (typeof part === "string" ? part : formula(part))));
+    }
     return element;
   }
 
@@ -41,10 +53,15 @@
     return box;
   }
 
-  const text = (value, tag = "span", set = {}) => typeset(el(tag, { dir: "auto", ...set, text: value ?? "" }));
+  /* A plain text with inline tags and formulas: a title, an option … */
+  function text(value, tag = "span", set = {}) {
+    const shown = Memora.formulaText.inlineText(String(value ?? ""), { dollars, draw: formula });
+    return arranged(el(tag, { dir: "auto", ...set }, shown));
+  }
   let ids = 0; // each text has its own ids, and links to them
-  const html = (value, set = {}) =>
-    arranged(typeset(el("div", { class: "html", dir: "auto", ...set }, safeHtml(value, { prefix: `text-${(ids += 1)}-` }))));
+  const untypeset = (value, set) =>
+    el("div", { class: "html", dir: "auto", ...set }, safeHtml(value, { prefix: `text-${(ids += 1)}-` }));
+  const html = (value, set = {}) => arranged(typeset(untypeset(value, set), dollars));
   const button = (label, click, set = {}) => el("button", { type: "button", text: label, ...set, on: { click } });
 
   function picture(url, alt = "") {
@@ -83,15 +100,18 @@
 
   const commonMark = markdownit({ html: false });
   commonMark.validateLink = (address) => /^(https?:|mailto:|tel:|\/(?!\/)|#)/i.test(address);
-  // A formula in \( \) or \[ \] is kept as it is; CommonMark would remove the backslashes.
+  // In a formula nothing is Markdown; it is drawn after the text is sanitised.
   commonMark.inline.ruler.before("escape", "formula", (state, silent) => {
-    const closing = { "\\(": "\\)", "\\[": "\\]" }[state.src.slice(state.pos, state.pos + 2)];
-    const end = closing ? state.src.indexOf(closing, state.pos + 2) : -1;
-    if (end < 0 || state.src.slice(state.pos, end).includes("`")) return false;
-    if (!silent) state.push("text", "", 0).content = state.src.slice(state.pos, end + 2);
-    state.pos = end + 2;
+    const found = Memora.formulaText.at(state.src, state.pos, dollars);
+    if (!found || found.tex.includes("`")) return false;
+    if (!silent) state.push("formula", "", 0).meta = found;
+    state.pos = found.end;
     return true;
   });
+  commonMark.renderer.rules.formula = (tokens, index) => {
+    const { tex, display } = tokens[index].meta;
+    return commonMark.utils.escapeHtml(display ? `\\[${tex}\\]` : `\\(${tex}\\)`);
+  };
   // The page's policy has no inline styles.
   commonMark.core.ruler.push("cell_alignment", (state) => {
     for (const token of state.tokens) {
@@ -101,7 +121,8 @@
   });
 
   function markdown(source) {
-    const box = html(commonMark.render(String(source)), { class: "html markdown" });
+    // The rule above has found the formulas between dollar signs.
+    const box = arranged(typeset(untypeset(commonMark.render(String(source)), { class: "html markdown" }), false));
     for (const block of box.querySelectorAll("p, h1, h2, h3, h4, h5, h6, ul, ol, li, blockquote, table, th, td")) {
       block.dir = "auto";
     }
@@ -380,7 +401,7 @@
 
   function fillIn(question, done) {
     const result = feedback();
-    const prompt = el("div", { class: "html prompt", dir: "auto" }, safeHtml(question.prompt));
+    const prompt = untypeset(question.prompt, { class: "html prompt" });
     const makeInput = (number) =>
       el("input", {
         class: "gap",
@@ -399,7 +420,7 @@
       });
     const marked = putGaps(prompt, makeInput);
     const inputs = marked.length ? marked : [makeInput(0)];
-    arranged(typeset(prompt));
+    arranged(typeset(prompt, dollars));
     const explanation = question.explanation ? html(question.explanation, { class: "html explanation", hidden: true }) : null;
     const solution = button(texts.solution, () => {
       inputs.forEach((input, at) => (input.value = question.gaps[at].answers[0]));
@@ -507,6 +528,7 @@
   };
 
   function body(stage, done) {
+    dollars = stage.config?.dollar_formulas === true;
     if (stage.unfinished) return el("p", { class: "unfinished", text: `… ${texts.unfinished}` });
     const draw = TYPES[stage.type];
     if (draw) return draw(stage.config, done);
@@ -522,8 +544,8 @@
   function draw() {
     const stages = screens();
     const title = document.querySelector(".lesson-title");
-    title.textContent = lesson?.title || "";
-    typeset(title);
+    dollars = false;
+    title.replaceChildren(...text(lesson?.title).childNodes);
     document.title = lesson?.title || "";
     if (!stages.length) {
       player.replaceChildren(el("p", { class: "empty", text: lesson ? texts.empty : "" }));
