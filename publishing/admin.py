@@ -21,6 +21,8 @@ from plans.models import AcademicPlan
 from publishing import staleness, sync_log
 from publishing.admin_views import generation_views
 from publishing.admin_views.labels import (
+    HELD_MESSAGE,
+    TRIGGERS,
     error_location,
     failure_of,
     status_badge,
@@ -49,6 +51,21 @@ from publishing.templatetags.publishing import seconds
 admin.site.register(PublishingSettings, PublishingSettingsAdmin)
 
 
+class TriggerFilter(admin.SimpleListFilter):
+    """Runs by what started them, in words."""
+
+    title = gettext_lazy("started by")
+    parameter_name = "trigger"
+
+    def lookups(
+        self, _request: HttpRequest, _model_admin: Any
+    ) -> list[tuple[str, Any]]:
+        return list(TRIGGERS.items())
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(trigger=self.value()) if self.value() else queryset
+
+
 @admin.register(SyncLog)
 class SyncLogAdmin(ReadOnlyAdmin):
     list_display = (
@@ -61,7 +78,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         "failure",
     )
     list_display_links = ("created_at", "plan_name")
-    list_filter = ("status", "trigger", "plan", "created_at")
+    list_filter = ("status", TriggerFilter, "plan", "created_at")
     list_select_related = ("plan", "started_by")
     search_fields = ("plan_public_id", "error", "error_document")
     actions = ("retry",)
@@ -398,14 +415,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
                 )
                 continue
             if rollback.is_held(plan.pk):
-                messages.warning(
-                    request,
-                    _(
-                        "“%(title)s” is held after a rollback. Release it on its page "
-                        "to publish it."
-                    )
-                    % {"title": plan.title},
-                )
+                messages.warning(request, HELD_MESSAGE % {"title": plan.title})
                 continue
             if not enqueue(request, publish_plan, plan.pk, "admin", request.user.pk):
                 return

@@ -90,32 +90,33 @@ def open_entry(
     return entry
 
 
-def record_request(plan_pk: int, *, trigger: str, by: int) -> None:
+def record_request(plan_pk: int, *, trigger: str, by: int) -> SyncLog | None:
     """Record the user who requests a build of a plan; the next run gets their name.
-
-    Nothing is recorded when the plan needs no build.
 
     Args:
         by: the user's primary key.
+
+    Returns:
+        The entry of that run; None when the plan needs no build.
     """
     if plan_pk not in staleness.pending([plan_pk]):
-        return
+        return None
     waiting = SyncLog.objects.filter(
         plan_id=plan_pk,
         step=SyncStep.BUILD,
         status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER],
     )
     if waiting.update(trigger=trigger, started_by_id=by):
-        return
-    for plan in AcademicPlan.objects.filter(pk=plan_pk):
-        SyncLog.objects.create(
-            plan=plan,
-            plan_public_id=plan.public_id,
-            status=SyncStatus.QUEUED,
-            trigger=trigger,
-            started_by_id=by,
-            created_at=timezone.now(),
-        )
+        return waiting.order_by("-pk").first()
+    plan = AcademicPlan.objects.filter(pk=plan_pk).first()
+    return plan and SyncLog.objects.create(
+        plan=plan,
+        plan_public_id=plan.public_id,
+        status=SyncStatus.QUEUED,
+        trigger=trigger,
+        started_by_id=by,
+        created_at=timezone.now(),
+    )
 
 
 def after_switch(now: datetime) -> dict[str, Any]:

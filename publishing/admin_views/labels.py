@@ -21,7 +21,7 @@ _STATUS_BADGES: dict[str, tuple[str, Tone]] = {
     SyncStatus.SUPERSEDED: ("→", "quiet"),
 }
 _STATUSES_WITH_STEP = (SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.FAILED)
-_TRIGGERS = {
+TRIGGERS = {
     "cdn": gettext_lazy("missing on the CDN"),
     "admin": gettext_lazy("“Publish now”"),
     "command": gettext_lazy("a command"),
@@ -34,6 +34,10 @@ _TRIGGERS = {
     SyncLog.WITHDRAWAL: gettext_lazy("deleted or unpublished"),
 }
 
+
+HELD_MESSAGE = gettext_lazy(
+    "“%(title)s” is held after a rollback. Release it on its page to publish it."
+)
 
 _FAULTS: dict[Fault, Promise] = {
     Fault.REDIS: gettext_lazy("Redis does not answer: nothing is started."),
@@ -53,7 +57,7 @@ def fault_message(fault: Fault | None) -> str:
 
 def triggered_by(entry: SyncLog) -> str:
     """Describe the trigger of a run, with the user if there is one."""
-    what = str(_TRIGGERS.get(entry.trigger, entry.trigger))
+    what = str(TRIGGERS.get(entry.trigger, entry.trigger))
     return f"{what} · {entry.started_by}" if entry.started_by else what
 
 

@@ -7,7 +7,8 @@ admin.
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -23,9 +24,11 @@ from django.utils.translation import gettext as _
 
 from content.models import LessonStage, Node
 from core.errors import StructureError
+from core.parsing import as_key
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
-from publishing import staleness
-from publishing.admin_views.labels import fault_message
+from publishing import staleness, sync_log
+from publishing.admin_views.labels import HELD_MESSAGE, fault_message
+from publishing.admin_views.run_outcome import outcome_of
 from publishing.admin_views.task_dispatch import enqueue, notify_publishing
 from publishing.building import release_diff, rollback
 from publishing.format.validation import InvalidDocumentError
@@ -172,11 +175,16 @@ def head(
 ) -> SafeString:
     """Render the top of every page of a plan: state, buttons, tabs.
 
+    With ``?run=``, the primary key of a run of the plan, it tells what became of it.
+
     Args:
-        current_tab: the name of the page's own tab.
+        current_tab: the name of the page's own tab, one of `_TABS`.
     """
     user: Any = request.user
     now = timezone.now()
+    run = request.GET.get("run", "")
+    asked = SyncLog.objects.filter(plan=plan, pk=as_key(run)).first() if run else None
+    query = urlencode({"tab": current_tab, **({"run": run} if asked else {})})
     context = {
         "state": state_of(plan),
         "plan": plan,
@@ -185,6 +193,8 @@ def head(
         "may_see_releases": user.has_perm("publishing.view_publication"),
         "may_see_log": user.has_perm("publishing.view_synclog"),
         "fault": fault_message(silence.fault(now)),
+        "asked": None if asked is None else outcome_of(asked),
+        "head_url": f"{reverse('admin:publishing_plan_head', args=[plan.pk])}?{query}",
         "minutes": math.ceil((schedule.next_run(now) - now) / timedelta(minutes=1)),
         "preview_url": _preview_url(plan),
     }
@@ -206,6 +216,7 @@ class ReleasePages:
         admin: Any = self
         own = (
             ("upcoming/", self.upcoming_view, "publishing_upcoming"),
+            ("head/", self.head_view, "publishing_plan_head"),
             ("publish/", self.publish_view, "publishing_publish_plan"),
             ("release/", self.release_view, "publishing_release_plan"),
         )
@@ -242,43 +253,90 @@ class ReleasePages:
             "plan": plan,
             "plan_head": self.plan_head(request, plan, "upcoming"),
             "upcoming": found,
+            "may_publish": admin.has_publish_permission(request),
             "fault": fault,
             "sorts": _sorts(found) if found is not None else [],
         }
         return TemplateResponse(request, "admin/plans/upcoming_changes.html", context)
 
-    def publish_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
-        """On POST, enqueue the build of the plan."""
+    def head_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
+        """Render the head alone, for the script that follows a publish."""
         admin: Any = self
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
-        if not admin.has_publish_permission(request):
+        if not admin.has_view_permission(request, plan):
             raise PermissionDenied
-        page = HttpResponseRedirect(
-            reverse("admin:plans_academicplan_change", args=[plan.pk])
+        tab = request.GET.get("tab", "")
+        return HttpResponse(
+            self.plan_head(request, plan, tab if tab in _TABS else "plan")
         )
-        if request.method != "POST":
-            return page
-        waits = plan.pk in staleness.pending([plan.pk])
-        if plan.is_published and not waits and not rollback.is_held(plan.pk):
-            messages.info(request, _("Nothing has changed: the release is up to date."))
+
+    def publish_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
+        """On POST, enqueue the build of the plan, and follow it on the same tab.
+
+        With ``offer``, a draft plan is marked as published first.
+        """
+        plan = self._posted_plan(request, plan_pk)
+        if plan is None:
+            return HttpResponseRedirect(_page(plan_pk, "plan"))
+        if not plan.is_published and "offer" in request.POST:
+            plan.is_published = True
+            plan.save(update_fields=["is_published", "updated_at"])
+        if not plan.is_published:
+            message = _("“%(title)s” is a draft: tick “published” on its page first.")
+            messages.warning(request, message % {"title": plan.title})
+        elif rollback.is_held(plan.pk):
+            messages.warning(request, HELD_MESSAGE % {"title": plan.title})
         else:
-            admin.publish_now(request, AcademicPlan.objects.filter(pk=plan.pk))
-        return page
+            return self._publish(request, plan, "admin")
+        return HttpResponseRedirect(_page(plan.pk, request.POST.get("tab", "")))
 
     def release_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
         """On POST, release a held plan and enqueue its build."""
+        plan = self._posted_plan(request, plan_pk)
+        if plan is not None and rollback.release(plan.pk):
+            return self._publish(request, plan, "release")
+        if plan is not None:
+            messages.info(request, _("The plan is not held any more."))
+        return HttpResponseRedirect(_page(plan_pk, request.POST.get("tab", "")))
+
+    def _posted_plan(self, request: HttpRequest, plan_pk: int) -> AcademicPlan | None:
+        """Return the plan that a POST publishes; None for another method.
+
+        Raises:
+            PermissionDenied: the user may not publish.
+        """
         admin: Any = self
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not admin.has_publish_permission(request):
             raise PermissionDenied
-        if request.method == "POST":
-            if not rollback.release(plan.pk):
-                messages.info(request, _("The plan is not held any more."))
-            elif enqueue(request, publish_plan, plan.pk, "release", request.user.pk):
-                notify_publishing(request, 1)
-        return HttpResponseRedirect(
-            reverse("admin:plans_academicplan_change", args=[plan.pk])
-        )
+        return plan if request.method == "POST" else None
+
+    def _publish(
+        self, request: HttpRequest, plan: AcademicPlan, trigger: str
+    ) -> HttpResponse:
+        """Enqueue the build; redirect to the page that follows its run."""
+        user_pk = cast(int, request.user.pk)
+        tab = request.POST.get("tab", "")
+        run = sync_log.record_request(plan.pk, trigger=trigger, by=user_pk)
+        if run is None:
+            messages.info(request, _("Nothing has changed: the release is up to date."))
+            return HttpResponseRedirect(_page(plan.pk, tab))
+        if enqueue(request, publish_plan, plan.pk, trigger, user_pk):
+            notify_publishing(request, 1)
+        return HttpResponseRedirect(f"{_page(plan.pk, tab)}?run={run.pk}")
+
+
+_TABS = {
+    "plan": "admin:plans_academicplan_change",
+    "upcoming": "admin:publishing_upcoming",
+    "generations": "admin:publishing_generations",
+    "history": "admin:plans_academicplan_history",
+}
+"""The pages of a plan, by the name of their tab."""
+
+
+def _page(plan_pk: int, tab: str) -> str:
+    return reverse(_TABS.get(tab, _TABS["plan"]), args=[plan_pk])
 
 
 def _sorts(found: release_diff.ReleaseDiff) -> list[dict[str, Any]]:

@@ -64,6 +64,7 @@ class ReleaseDiff:
     changed: list[File] = field(default_factory=list)
     rewritten: list[File] = field(default_factory=list)
     removed: list[File] = field(default_factory=list)
+    is_withdrawal: bool = False
 
     @property
     def links_only(self) -> list[File]:
@@ -79,14 +80,17 @@ class ReleaseDiff:
 def of_plan(plan: AcademicPlan) -> ReleaseDiff:
     """Return what publishing the plan now would do; nothing is written.
 
-    For a draft plan, the result lists all its published files as removed.
+    A draft plan with a release is withdrawn: all its published files are removed. For
+    one without a release, the result is what publishing it would add.
 
     Raises:
         InvalidDocumentError: the publish would fail, a document being invalid.
         StructureError: the publish would fail, a subject having lost its state.
     """
-    if not plan.is_published:
-        return _withdrawal(plan)
+    publication = Publication.objects.filter(plan=plan).first()
+    is_out = publication is not None and publication.generation is not None
+    if publication is not None and is_out and not plan.is_published:
+        return _withdrawal(publication)
     found, made = dry_run.run(plan.pk)
     titles = _Titles(made)
     changed = _in_order(made, found.changed)
@@ -106,14 +110,15 @@ def of_plan(plan: AcademicPlan) -> ReleaseDiff:
     )
 
 
-def _withdrawal(plan: AcademicPlan) -> ReleaseDiff:
-    publication = Publication.objects.filter(plan=plan).first()
-    paths: list[str] = []
-    if publication is not None:
-        files = PublishedDocument.objects.filter(publication=publication)
-        paths = sorted(files.values_list("path", flat=True))
+def _withdrawal(publication: Publication) -> ReleaseDiff:
+    files = PublishedDocument.objects.filter(publication=publication)
+    paths = sorted(files.values_list("path", flat=True))
     found = DryRun(added=[], changed=[], rewritten=[], removed=paths, size=0)
-    return ReleaseDiff(found, removed=[_removed(path) for path in paths[:MAX_LISTED]])
+    return ReleaseDiff(
+        found,
+        removed=[_removed(path) for path in paths[:MAX_LISTED]],
+        is_withdrawal=True,
+    )
 
 
 def _in_order(made: Release, paths: Sequence[str]) -> list[str]:

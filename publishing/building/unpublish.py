@@ -36,8 +36,6 @@ def unpublish(publication_pk: int) -> None:
         )
         if publication is None:
             return
-        lessons = publication.plan_lessons.values_list("lesson_id", flat=True)
-        dropped = set(lessons)
         flipped = activation.record_plan_lessons(publication, {})
         staleness.mark_plans_for_rebuild(flipped, besides=publication)
         if not activation.has_incomplete_switch(counters):
@@ -52,7 +50,8 @@ def unpublish(publication_pk: int) -> None:
         sync_log.record_withdrawal(
             publication.plan_public_id, plan, files=files, began=began
         )
-    removed = cleanup.remove_unneeded_lessons(dropped)
+    # Also lessons that only an earlier generation of the plan named.
+    removed = cleanup.remove_unneeded_lessons()
     file_store.delete_discarded()
     log.info("plan_withdrawn", plan=publication.plan_public_id, lessons_removed=removed)
 

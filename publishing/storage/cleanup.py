@@ -114,17 +114,14 @@ def _collect_plan(plan_id: str, *, keep: int) -> list[int]:
 # --- Lessons --------------------------------------------------------------------------
 
 
-def remove_unneeded_lessons(among: Collection[str] | None = None) -> int:
+def remove_unneeded_lessons() -> int:
     """Delete the files of lessons that are not needed.
-
-    Args:
-        among: the lessons to check; None checks all.
 
     Returns:
         The number of lessons deleted. If the process stops halfway, the rows of the
         remaining files stay, and the next call continues.
     """
-    return _remove(unneeded_lessons(among))
+    return _remove(unneeded_lessons())
 
 
 def remove_deleted_lessons() -> int:
@@ -135,12 +132,9 @@ def remove_deleted_lessons() -> int:
     return _remove(set(unoffered.values_list("lesson_id", flat=True)))
 
 
-def unneeded_lessons(among: Collection[str] | None = None) -> set[str]:
+def unneeded_lessons() -> set[str]:
     """Return the ids of the lessons that have a file and are not needed."""
-    unoffered = unoffered_lessons()
-    if among is not None:
-        unoffered = unoffered.filter(lesson_id__in=among)
-    found = set(unoffered.values_list("lesson_id", flat=True))
+    found = set(unoffered_lessons().values_list("lesson_id", flat=True))
     if not found:
         return found
     still = Node.objects.filter(public_id__in=found)

@@ -7,11 +7,6 @@ document.addEventListener("submit", (event) => {
   const field = event.target.querySelector("[name=csrfmiddlewaretoken]");
   if (field) field.value = cookieToken() || field.value;
 });
-document.querySelectorAll("form[data-confirm]").forEach((form) => {
-  form.addEventListener("submit", (event) => {
-    if (!window.confirm(form.dataset.confirm)) event.preventDefault();
-  });
-});
 
 function cookieToken() {
   return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];

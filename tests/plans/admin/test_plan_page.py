@@ -224,8 +224,9 @@ def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_l
         # affect; the lessons that students see (2); what is scheduled.
         "open": (14, lambda: browser.get(content_url(plan), opened)),
         "closed": (14, lambda: browser.get(content_url(plan))),
-        # And the form with its subjects and choices, the header, the last runs.
-        "page": (26, lambda: browser.get(change_url(plan), opened)),
+        # And the form with its subjects, choices and drafts (2), the header, the last
+        # runs.
+        "page": (28, lambda: browser.get(change_url(plan), opened)),
         # One node and one row.
         "override": (13, lambda: browser.get(url)),
         # And the writes, under the lock, with their history.

@@ -23,6 +23,7 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
+from publishing.monitoring import health
 from publishing.published_content import load_plan
 from publishing.storage import cleanup, file_store, open_lessons
 from tests.factories.content import trash_node
@@ -302,6 +303,21 @@ def test_an_unpublished_plan_is_withdrawn(plan):
     sweep.process_pending(limit=10)
     assert (release.everything(), release.lessons()) == ({}, set())
     assert PublishedDocument.objects.count() == 0
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_withdrawn_plan_leaves_no_file(plan, is_deleted):
+    """Also not a lesson that only an earlier generation names."""
+    publish(plan)
+    trash_node(node=node("LES-MATH-0-0"))
+    publish(plan)
+    if is_deleted:
+        plan.delete()
+    else:
+        AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
+    sweep.process_pending(limit=10)
+    assert release.everything() == {}
+    assert "orphaned" not in health.check(full=True).counts
 
 
 def test_a_deleted_plan_is_withdrawn(plan):
