@@ -115,6 +115,7 @@ def test_a_dry_run_says_what_an_edit_changes(published):
         "PLAN-A: ~ plans/PLAN-A/SUBJ-MATH_h.json",
         "PLAN-A: ~ plans/PLAN-A/TOP-MATH-0.json",
         "PLAN-A: ~ plans/PLAN-A/manifest.json",
+        "PLAN-A: ~ plans/PLAN-A/search_index.json",
     ]
     assert release.everything() == before
 

@@ -75,9 +75,10 @@ def test_a_stage_edit_rewrites_the_lesson_and_what_leads_to_it(plan):
         "lessons/LES-MATH-0-1.json",
         "plans/PLAN-A/TOP-MATH-0.json",
         "plans/PLAN-A/SUBJ-MATH_h.json",
+        "plans/PLAN-A/search_index.json",
         "plans/PLAN-A/manifest.json",
     }
-    assert entry.files_written == 4
+    assert entry.files_written == 5
     assert release.read("lessons/LES-MATH-0-1.json")["version"] == 1_800_000_100
     assert release.read("lessons/LES-MATH-0-0.json")["version"] == 1_800_000_000
     previous = release.root() / "lessons" / "LES-MATH-0-1.json.prev"

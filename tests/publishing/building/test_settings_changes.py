@@ -107,7 +107,7 @@ def test_what_documents_depend_on_makes_every_plan_wait(
 
 def test_new_folding_rules_make_the_search_of_every_plan_anew(published, monkeypatch):
     monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
-    monkeypatch.setattr(search, "fold", str.upper)
+    monkeypatch.setattr(search, "searchable", str.upper)
     assert set(staleness.pending()) == {published.pk}
     sweep.process_pending(limit=10)
     index = release.read(f"plans/{published.public_id}/search_index.json")

@@ -41,6 +41,7 @@ from tests.publishing.fake_s3 import BASE_URL, PRIVATE, PUBLIC, turn_on
 
 pytestmark = pytest.mark.django_db
 
+SEARCH = "plans/PLAN-A/search_index.json"
 MANIFEST = "plans/PLAN-A/manifest.json"
 TOPIC = "plans/PLAN-A/TOP-MATH-0.json"
 LESSON = "lessons/LES-MATH-0-0.json"
@@ -136,6 +137,7 @@ def test_an_edit_of_a_stage_sends_one_lesson_and_what_names_it(
         LESSON,
         TOPIC,
         "plans/PLAN-A/SUBJ-MATH_h.json",
+        SEARCH,
         MANIFEST,
     ]
     assert s3.objects() == local()
@@ -645,7 +647,7 @@ def test_only_what_changed_is_purged(purges, wire, plan, open_math):
     publish(plan)
     assert purges.urls() == [
         f"{BASE_URL}/{path}"
-        for path in (LESSON, TOPIC, "plans/PLAN-A/SUBJ-MATH_h.json", MANIFEST)
+        for path in (LESSON, TOPIC, "plans/PLAN-A/SUBJ-MATH_h.json", SEARCH, MANIFEST)
     ]
 
 
@@ -684,7 +686,7 @@ def test_a_purge_that_fails_is_tried_again_and_holds_up_nothing(
     entry.refresh_from_db()
     assert entry.status == SyncStatus.SUCCESS
     assert wire.counts() == {}
-    assert len(purges.urls()) == 4
+    assert len(purges.urls()) == 5
 
 
 @pytest.fixture
