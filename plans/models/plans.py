@@ -382,6 +382,32 @@ class PlanOverride(PlanPart):
         )
         if problem:
             raise ValidationError({"value": problem})
+        if self._is_paid_without_product():
+            raise ValidationError(
+                {
+                    "value": _(
+                        "No product is known for “paid”, so no student could open it. "
+                        "Choose “sell separately” with a product code, or enter the "
+                        "product code of this content first."
+                    )
+                }
+            )
+
+    def _is_paid_without_product(self) -> bool:
+        """Whether this makes content paid, but neither it nor what contains it is sold.
+
+        Two queries, only for the level “paid”.
+        """
+        is_paid = self.value == Level.PAID.value
+        if self.action != OverrideAction.SET_ACCESS_LEVEL or not is_paid:
+            return False
+        trail = self.target.get_ancestors(include_self=True).order_by()
+        sold = PlanOverride.objects.filter(
+            plan=self.plan_id,
+            target__in=trail.exclude(pk=self.target_id).values("pk"),
+            action=OverrideAction.SET_SOLD_SEPARATELY,
+        )
+        return not trail.exclude(required_item="").exists() and not sold.exists()
 
 
 def is_about_access(row: Any) -> bool:

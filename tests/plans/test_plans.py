@@ -7,6 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
+from content.models import Node
 from plans import services
 from plans.access import Level, Override
 from plans.models import (
@@ -48,7 +49,6 @@ def revision(plan):
         ("set_access_level", "public", Override(level=Level.PUBLIC)),
         ("set_access_level", "authenticated", Override(level=Level.AUTHENTICATED)),
         ("set_access_level", "free_preview", Override(level=Level.FREE_PREVIEW)),
-        ("set_access_level", "paid", Override(level=Level.PAID)),
         ("set_linear", "true", Override(is_linear=True)),
         ("set_linear", "false", Override(is_linear=False)),
         ("rename", "Chapter one", Override(title="Chapter one")),
@@ -85,6 +85,34 @@ def test_a_value_that_does_not_fit_its_action_is_refused(plan, maths, action, va
             plan=plan, target=maths["unit"], action=action, value=value
         )
     assert not PlanOverride.objects.exists()
+
+
+def test_paid_content_without_a_product_is_refused(plan, maths):
+    with pytest.raises(ValidationError, match="No product is known"):
+        services.set_override(
+            plan=plan, target=maths["unit"], action="set_access_level", value="paid"
+        )
+    assert not PlanOverride.objects.exists()
+
+
+def test_paid_content_may_use_the_product_of_what_contains_it(plan, maths):
+    Node.objects.filter(pk=maths["track"].pk).update(required_item="TRACK-1")
+    unit = maths["unit"]
+    services.set_override(
+        plan=plan, target=unit, action="set_access_level", value="paid"
+    )
+    assert load_overrides(plan.pk)[unit.pk] == Override(level=Level.PAID)
+
+
+def test_paid_content_may_use_the_product_that_the_plan_sets_above(plan, maths):
+    services.set_override(
+        plan=plan, target=maths["track"], action="set_sold_separately", value="T-1"
+    )
+    unit = maths["unit"]
+    services.set_override(
+        plan=plan, target=unit, action="set_access_level", value="paid"
+    )
+    assert load_overrides(plan.pk)[unit.pk] == Override(level=Level.PAID)
 
 
 def test_selling_separately_may_use_the_contents_own_product(plan, maths):

@@ -57,7 +57,7 @@ OVERRIDES = [
     ("set_free", ""),
     ("set_sold_separately", "ITEM-A"),
     ("set_access_level", "public"),
-    ("set_access_level", "paid"),
+    ("set_access_level", "authenticated"),
     ("set_linear", "true"),
     ("rename", "Another name"),
 ]

@@ -457,7 +457,10 @@ def set_free(plan) -> None:
 
 WHAT_OTHERS_DO = {
     "edit": lambda other: set_override(
-        plan=other, target=node("LES-MATH-1-0"), action="set_access_level", value="paid"
+        plan=other,
+        target=node("LES-MATH-1-0"),
+        action="set_access_level",
+        value="authenticated",
     ),
     "rollback": lambda _other: rollback.make_current("PLAN-B", 1),
     "withdrawal": lambda other: AcademicPlan.objects.filter(pk=other.pk).update(
