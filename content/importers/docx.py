@@ -18,8 +18,10 @@ from content.importers import html_document
 from content.importers.outlines import ImporterError, Loss, Outline
 
 MAX_ENTRIES = 2_000
-MAX_XML = 32 * 1024 * 1024
-"""The bytes of all XML in the file: parsing takes about 30 times as much memory."""
+MAX_XML = 12 * 1024 * 1024
+MAX_ELEMENTS = 400_000
+"""The bytes and elements of all XML in the file: mammoth builds a tree of objects, some
+kilobytes for each element."""
 MAX_UNPACKED = 256 * 1024 * 1024
 _MAX_DEPTH = 200
 _STYLES = """
@@ -95,9 +97,7 @@ def _check(data: bytes) -> tuple[int, int]:
             size = sum(e.file_size for e in entries if is_xml[e.filename])
             whole = sum(entry.file_size for entry in entries)
             if len(entries) > MAX_ENTRIES or size > MAX_XML or whole > MAX_UNPACKED:
-                raise ImporterError(
-                    _("The Word document is too large: divide it into several files.")
-                )
+                raise _too_large()
             if "word/document.xml" not in is_xml and not any(
                 name.startswith("word/") for name in is_xml
             ):
@@ -105,10 +105,10 @@ def _check(data: bytes) -> tuple[int, int]:
             found: Counter[str] = Counter()
             for entry in entries:
                 if is_xml[entry.filename]:
-                    found += _counted(opened.read(entry))
+                    found += _counted(opened.read(entry), MAX_ELEMENTS - found.total())
                 elif not entry.is_dir():
                     opened.read(entry)  # raises for a wrong checksum
-    except (*_DAMAGE, RuntimeError) as error:
+    except (*_DAMAGE, RuntimeError, ValueError) as error:
         raise _no_document() from error
     return found[f"{_OMML}oMath"], found[f"{_WORD}comment"]
 
@@ -117,12 +117,21 @@ def _no_document() -> ImporterError:
     return ImporterError(_("The file is not a Word document (.docx), or is damaged."))
 
 
-def _counted(data: bytes) -> Counter[str]:
+def _too_large() -> ImporterError:
+    return ImporterError(
+        _("The Word document is too large: divide it into several files.")
+    )
+
+
+def _counted(data: bytes, most: int) -> Counter[str]:
     """Return how often elements occur.
 
     Raises:
-        ImporterError: it is no XML, has a document type, or is nested too deeply.
+        ImporterError: it is no XML, has a document type, is nested too deeply, or has
+            more than ``most`` elements.
     """
+    if data.count(b"<") > 2 * most:
+        raise _too_large()
     found: Counter[str] = Counter()
     depth = 0
     try:

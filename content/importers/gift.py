@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from content.importers import questions
-from content.importers.outlines import Loss, Outline, decoded
+from content.importers.outlines import ImporterError, Loss, Outline, decoded
 from content.importers.questions import (
     Question,
     UnkeptError,
@@ -24,6 +24,7 @@ from content.importers.questions import (
     unkept,
 )
 
+MAX_BYTES = 20 * 1024 * 1024
 _CATEGORY = re.compile(r"\$CATEGORY:(.*)\Z", re.IGNORECASE)
 _NAME = re.compile(r"\s*::(.*?)::", re.DOTALL)
 _FORMAT = re.compile(r"\s*\[(html|moodle|plain|markdown)\]", re.IGNORECASE)
@@ -46,8 +47,12 @@ def read(data: bytes, title: str) -> Outline:
     """Return the questions of a bank as lessons, one for each category.
 
     Raises:
-        ImporterError: it is no text, or has no question or too many.
+        ImporterError: it is no text, is too large, or has no question or too many.
     """
+    if len(data) > MAX_BYTES:
+        raise ImporterError(
+            _("The text is larger than %(limit)d MB.") % {"limit": MAX_BYTES >> 20}
+        )
     return questions.outline_of(_questions(decoded(data)), title)
 
 
@@ -258,6 +263,7 @@ def _number(place: str, name: str, prompt: str, body: str) -> Question:
 
 
 def _value(text: str) -> tuple[str, float]:
+    text = " ".join(text.split())
     if found := _RANGE.match(text):
         low, high = sorted((float(found[1]), float(found[2])))
         return f"{(low + high) / 2:.12g}", float(f"{(high - low) / 2:.12g}")

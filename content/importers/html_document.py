@@ -27,6 +27,7 @@ from core.folding import visible_text
 
 MAX_BYTES = 20 * 1024 * 1024
 """Without the pictures in it."""
+MAX_TAGS = 500_000
 _LEVELS = {"h1": 0, "h2": 1, "h3": 2}
 _CHILDREN = ("topics", "lessons", "stages")
 _BLOCKS = frozenset({"p", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre"})
@@ -71,6 +72,11 @@ def read_text(html: str, title: str) -> Outline:
         raise ImporterError(
             _("The text of the document is larger than %(limit)d MB.")
             % {"limit": MAX_BYTES >> 20}
+        )
+    if html.count("<") > MAX_TAGS:
+        raise ImporterError(
+            _("The file has more than %(count)d tags: divide it into several files.")
+            % {"count": MAX_TAGS}
         )
     found, notes = _split_notes(list(_body(tokens(html), outline)))
     _Tree(outline, notes).fill(found)

@@ -27,8 +27,10 @@ from content.importers.questions import (
 )
 from core.pictures import FORMATS
 
+MAX_TAGS = 2_000_000
 _PICTURES = (*(kind.suffix for kind in FORMATS.values()), ".jpeg")
 _PLUGIN_FILE = re.compile(r"@@PLUGINFILE@@/([^\"'\s<>?#]+)")
+_FILE_PATH = re.compile(r"question-[0-9]{1,9}/[0-9]{1,9}-[^\s\"'\\<>?#]+")
 _FORMATS = {
     "html": "html",
     "moodle_auto_format": "",
@@ -45,6 +47,11 @@ def read(data: bytes, title: str) -> Outline:
         ImporterError: it is no XML, has a document type declaration, is not a question
             bank, or has no question or too many.
     """
+    if data.count(b"<") > MAX_TAGS:
+        raise ImporterError(
+            _("The file has more than %(count)d tags: divide it into several files.")
+            % {"count": MAX_TAGS}
+        )
     try:
         root = ElementTree.fromstring(data, forbid_dtd=True)
     except ParseError as error:
@@ -68,8 +75,8 @@ def read(data: bytes, title: str) -> Outline:
         )
     files: dict[str, bytes] = {}
     outline = questions.outline_of(_questions(root, files), title)
-    text = orjson.dumps(outline.nodes).decode()
-    outline.files = {path: file for path, file in files.items() if quote(path) in text}
+    used = set(_FILE_PATH.findall(orjson.dumps(outline.nodes).decode()))
+    outline.files = {path: file for path, file in files.items() if quote(path) in used}
     return outline
 
 
@@ -285,7 +292,7 @@ def _description(reader: _Reader) -> Question:
     return reader.question("Text", {"format": "html", "body": reader.prompt})
 
 
-_CLOZE = re.compile(r"\{[0-9]*:([A-Z_]{1,20}):((?:\\.|[^}\\])*)\}", re.DOTALL)
+_CLOZE = re.compile(r"\{[0-9]*:([A-Z_]{1,20}):((?:\\.|[^}\\]){0,5000})\}", re.DOTALL)
 _CLOZE_TEXT = {"SHORTANSWER": False, "SA": False, "MW": False}
 _CLOZE_TEXT |= {"SHORTANSWER_C": True, "SAC": True, "MWC": True}
 _CLOZE_NUMBER = {"NUMERICAL", "NM"}

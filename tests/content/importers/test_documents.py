@@ -192,6 +192,22 @@ def test_a_word_document_that_expands_too_much_is_refused(monkeypatch):
     assert refused.value.message.startswith("The Word document is too large")
 
 
+def test_a_word_document_with_too_many_elements_is_refused(monkeypatch):
+    monkeypatch.setattr(docx, "MAX_ELEMENTS", 500)
+    with pytest.raises(ImporterError) as refused:
+        docx.read(documents.docx(*[paragraph("a")] * 400), "file")
+    assert refused.value.message.startswith("The Word document is too large")
+
+
+def test_a_document_with_too_many_tags_is_refused(monkeypatch):
+    monkeypatch.setattr(html_document, "MAX_TAGS", 3)
+    with pytest.raises(ImporterError) as refused:
+        html_of("<p>a</p><p>b</p>")
+    assert refused.value.message == (
+        "The file has more than 3 tags: divide it into several files."
+    )
+
+
 @given(at=st.integers(0, 2_000), byte=st.integers(0, 255))
 @settings(max_examples=60, deadline=None)
 def test_a_damaged_word_document_is_read_or_refused(at, byte):
