@@ -133,6 +133,7 @@ class NodeAdmin(NodeHistory, TreeChanges, TextSearchPage):
                 "view": view,
                 "base": reverse("admin:content_node_changelist"),
                 "schedule": reverse("admin:plans_scheduledchange_add"),
+                "exchange": reverse("admin:exchange"),
                 "previews": {
                     kind: reverse(f"admin:preview_{kind}", args=["ID"]) for kind in Kind
                 },

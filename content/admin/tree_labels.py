@@ -149,6 +149,7 @@ MENU_TEXTS: dict[str, Any] = {
     "copy": gettext_lazy("Copy here"),
     "copy_to": gettext_lazy("Copy to…"),
     "move_to": gettext_lazy("Move to…"),
+    "import_here": gettext_lazy("Import a document or questions here…"),
     "publish": gettext_lazy("Publish"),
     "publish_inside": gettext_lazy("Publish with everything inside"),
     "unpublish": gettext_lazy("Change to draft"),

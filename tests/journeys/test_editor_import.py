@@ -8,6 +8,7 @@ from django.urls import reverse
 from content.models import LessonStage, Node
 from tests.content.importers import documents
 from tests.content.importers.documents import heading, paragraph
+from tests.factories.content import make_branch
 from tests.publishing.admin_views.test_preview_views import picture
 
 playwright = pytest.importorskip(
@@ -103,3 +104,13 @@ def test_a_word_document_is_imported_with_its_picture_as_a_draft(open_page, lang
     page.locator(".stage-toggle").click()
     drawn = page.frame_locator(".stage-preview iframe, iframe").locator(".html img")
     playwright.expect(drawn).to_be_visible()
+
+
+def test_the_menu_of_a_topic_leads_to_an_import_into_it(open_page):
+    topic = make_branch("Physics", lessons=1).topic
+    page = open_page("ar")
+    page.goto(f"{reverse('admin:content_node_changelist')}?at={topic.pk}")
+    page.locator(f"#n{topic.pk} > .row .menu-button").click()
+    page.locator("[data-name=import_here]").click()
+    place = page.locator("select[name=into]")
+    playwright.expect(place).to_have_value(topic.public_id)

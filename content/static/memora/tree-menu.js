@@ -49,6 +49,7 @@ function entries(item, start) {
   if (settings.add) {
     list.push(null, ["copy"]);
     if (kind !== "subject") list.push(["copy_to"]);
+    if (childOf(kind)) list.push(["import_here", `${settings.exchange}?into=${id}`]);
   }
   if (settings.change) {
     if (kind !== "subject") list.push(["move_to"]);
