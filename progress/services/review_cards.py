@@ -34,7 +34,7 @@ def follow_in_transaction(player_id: int, items: OpenItems) -> None:
     One query if nothing has changed since the last call.
     """
     mark = review_queries.watermark(player_id)
-    if mark is None or not mark.is_at(items.version):
+    if not mark.is_at(items.version):
         _follow_from(player_id, items, mark)
 
 
@@ -45,7 +45,7 @@ def follow(player_id: int, items: OpenItems, mark: Watermark | None) -> bool:
     watermark moves unless somebody else has moved it meanwhile.
 
     Args:
-        mark: how far the cards follow, as the caller has read it.
+        mark: how far the cards follow, as the caller has read it; None: they never have.
 
     Returns:
         Whether cards may have changed since ``mark`` was read.
@@ -111,25 +111,26 @@ def _follow(player_id: int, items: OpenItems, before: Watermark | None) -> bool:
     with transaction.atomic():
         lock(player_id)
         mark = review_queries.watermark(player_id)
-        if mark is None or not mark.is_at(items.version):
-            # Nobody else has followed, so the same completions are to be followed.
-            known = completed if mark == before else None
-            _follow_from(player_id, items, mark, known)
-    return True
+        if mark.is_at(items.version):
+            return True  # somebody else has followed
+        known = completed if mark == before else None
+        return _follow_from(player_id, items, mark, known)
 
 
 def _follow_from(
     player_id: int,
     items: OpenItems,
-    mark: Watermark | None,
+    mark: Watermark,
     completed: Mapping[str, datetime] | None = None,
-) -> None:
+) -> bool:
     """Follow from the watermark, which the caller has read under the lock.
 
     Args:
         completed: what `_completed_after` returns for it; None: it is read here.
+
+    Returns:
+        Whether cards may have changed.
     """
-    mark = mark or Watermark(0, "", ledger.head(player_id))
     if completed is None:
         completed = _completed_after(player_id, mark, items)
     if mark.items_version == items.version:
@@ -145,6 +146,7 @@ def _follow_from(
         [(player_id, mark.last_position or 0, items.version)],
         key=("player_id",),
     )
+    return bool(completed or cards)
 
 
 def _completed_after(

@@ -66,10 +66,11 @@ class Place(NamedTuple):
 
 
 _WATERMARK = """
-    SELECT mark.ledger_position, mark.items_version,
+    SELECT COALESCE(mark.ledger_position, 0), COALESCE(mark.items_version, ''),
       (SELECT MAX(seq) FROM progress_interactionlog WHERE player_id = %(player)s)
-    FROM progress_reviewwatermark AS mark
-    WHERE mark.player_id = %(player)s
+    FROM players_playerprofile AS player
+    LEFT JOIN progress_reviewwatermark AS mark ON mark.player_id = player.id
+    WHERE player.id = %(player)s
 """
 
 _MOVE_WATERMARK = """
@@ -125,10 +126,13 @@ _DUE_IN_SUBJECT = _DUE.replace(
 ).replace("ORDER BY due_at, id", "ORDER BY due_at, last_reviewed_at, failures, id")
 
 
-def watermark(player_id: int) -> Watermark | None:
-    """Return how far the player's cards follow; None: they have never followed."""
+def watermark(player_id: int) -> Watermark:
+    """Return how far the player's cards follow.
+
+    Position 0 and no version if they have never followed.
+    """
     rows = _rows(_WATERMARK, {"player": player_id})
-    return Watermark(*rows[0]) if rows else None
+    return Watermark(*rows[0]) if rows else Watermark(0, "", None)
 
 
 def move_watermark(player_id: int, mark: Watermark) -> bool:

@@ -131,7 +131,7 @@ def of_player(
         # At this position or a later one; then the next delta has them again.
         _seq, subjects = writing.read_subjects(player_id, subject_ids)
     mark = review_queries.watermark(player_id)
-    if mark is None or not mark.is_at(items.version):
+    if not mark.is_at(items.version):
         review_cards.follow(player_id, items, mark)
     return SyncState(
         token=_write(stand),
