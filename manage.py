@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Run Django's management commands for Memora."""
+"""Run Django's management commands for Memora, in the language of the terminal."""
 
 import os
 import sys
@@ -7,9 +7,15 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "memora_site.settings")
+    import django
     from django.core.management import execute_from_command_line
+    from django.utils import translation
 
-    execute_from_command_line(sys.argv)
+    from memora_site.terminal import terminal_language
+
+    django.setup()  # translations need the apps
+    with translation.override(terminal_language()):
+        execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from django.utils.translation import gettext as _
 from memora_site import demo_client, embedded_redis
 from memora_site.celery import app as celery_app
 from memora_site.process_group import ChildExitedError, ProcessGroup
+from memora_site.terminal import terminal_language
 
 HOST = "127.0.0.1"
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - only where --host asks for it
@@ -278,14 +279,6 @@ def choose_address(*, port: int | None, host: str | None, site_url: str) -> Addr
 
 
 # --- Environment ------------------------------------------------------------
-
-
-def terminal_language() -> str:
-    """Return "ar" if the terminal's locale is Arabic, else "en"."""
-    language = next(
-        filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), ""
-    )
-    return "ar" if language.lower().startswith("ar") else "en"
 
 
 @contextmanager

@@ -107,7 +107,10 @@ def _found(stage: LessonStage, lesson: Node, words: Sequence[str]) -> Found:
     lines = words_of(stage.type, stage.config).lines
     shown: list[list[Part]] = []
     for line in lines:
-        if len(shown) < _MAX_EXCERPTS and (parts := excerpt(line, words)):
+        if len(shown) == _MAX_EXCERPTS:
+            break
+        parts = excerpt(line, words)
+        if parts and parts not in shown:
             shown.append(parts)
     return Found(
         stage=stage,

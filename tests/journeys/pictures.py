@@ -35,16 +35,22 @@ SHOWN = [
     ("tree", "en", "light", "desktop"),
     ("tree", "ar", "dark", "phone"),
     ("lesson", "ar", "light", "desktop"),
+    ("lesson", "en", "light", "desktop"),
     ("lesson", "en", "dark", "desktop"),
     ("plan", "ar", "light", "desktop"),
     ("plan", "en", "light", "desktop"),
     ("upcoming", "ar", "light", "desktop"),
+    ("upcoming", "en", "light", "desktop"),
     ("upcoming", "en", "light", "phone"),
     ("preview", "ar", "light", "phone"),
     ("preview", "en", "dark", "desktop"),
     ("home", "ar", "light", "desktop"),
     ("history", "ar", "light", "desktop"),
+    ("history", "en", "light", "desktop"),
+    ("exchange", "ar", "light", "desktop"),
     ("exchange", "en", "light", "desktop"),
+    ("text_search", "ar", "light", "desktop"),
+    ("text_search", "en", "light", "desktop"),
     ("student", "ar", "light", "desktop"),
     ("player_dashboard", "ar", "light", "desktop"),
     ("dashboard", "ar", "light", "desktop"),
@@ -252,7 +258,7 @@ def history(page: Any) -> None:
 
 def exchange(page: Any) -> None:
     page.goto(_url("exchange"))
-    form = page.locator("form", has=page.locator("input[accept*=csv]"))
+    form = page.locator("form", has=page.locator("input[accept^='.xlsx']"))
     sheet = {"name": "lessons.csv", "mimeType": "text/csv", "buffer": SHEET.encode()}
     form.locator("input[type=file]").set_input_files(sheet)
     form.locator("button").click()
@@ -265,6 +271,10 @@ def dashboard(page: Any) -> None:
 
 def found(page: Any) -> None:
     page.goto(f"{_url('content_node_changelist')}?q=الكسر")
+
+
+def text_search(page: Any) -> None:
+    page.goto(f"{_url('content_node_text')}?q=البسط")
 
 
 def unit(page: Any) -> None:
@@ -424,7 +434,17 @@ PAGES: dict[str, Callable[[Any], None]] = {
     go.__name__: go
     for go in (
         *(tree, lesson, plan, upcoming, preview, home, history, exchange, dashboard),
-        *(found, unit, delete, override, generations, topic, settings, student),
+        *(
+            found,
+            text_search,
+            unit,
+            delete,
+            override,
+            generations,
+            topic,
+            settings,
+            student,
+        ),
         *(reset_code, erase, students, student_found, student_new, students_import),
         *(students_preview, students_imported, player_dashboard),
         *(player_dashboard_empty, groups, group, group_access, events, events_none),

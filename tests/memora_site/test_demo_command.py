@@ -13,18 +13,6 @@ from django.core.management import CommandError
 from memora_site import demo_client, demo_site
 
 
-@pytest.mark.parametrize(
-    ("locale", "language"),
-    [("ar_EG.UTF-8", "ar"), ("AR", "ar"), ("en_GB.UTF-8", "en"), ("C", "en")],
-)
-def test_it_speaks_the_terminals_language(monkeypatch, locale: str, language: str):
-    monkeypatch.delenv("LC_ALL", raising=False)
-    monkeypatch.delenv("LC_MESSAGES", raising=False)
-    monkeypatch.setenv("LANG", locale)
-
-    assert demo_site.terminal_language() == language
-
-
 def test_a_taken_port_is_replaced_by_a_free_one():
     with socket.socket() as taken:
         taken.bind((demo_site.HOST, 0))
