@@ -1,19 +1,28 @@
 """Template filters for differences and times in the history pages."""
 
 import json
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils import timezone
 from django.utils.formats import localize
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
+from django.utils.translation import get_language, gettext as _
+
+from content import word_diff
+from content.json_diff import Difference
+from content.stage_types import SCHEMAS, translated_texts
 
 register = template.Library()
 
+_CONTAINERS = ("stages", "config")
+"""Steps of a path that the form does not show."""
 _CONTEXT = 60
 _MAX_LENGTH = 1500
 
@@ -45,9 +54,20 @@ def as_text(value: Any) -> str:
 
 @register.simple_tag
 def before_and_after(old: Any, new: Any) -> SafeString:
-    """Render two values side by side; long texts are reduced to the difference."""
+    """Render two texts with the changed words marked; other values side by side.
+
+    HTML is shown as its text, unless only its markup differs.
+    """
     before, after = as_text(old), as_text(new)
     if isinstance(old, str) and isinstance(new, str):
+        seen = word_diff.visible(old), word_diff.visible(new)
+        if seen[0] != seen[1]:
+            old, new = seen
+        if parts := word_diff.words(old, new):
+            return format_html(
+                '<span class="words" dir="auto">{}</span>',
+                format_html_join("", "{}", ((_marked(part),) for part in parts)),
+            )
         before, after = _around(old, new)
     return format_html(
         '<del dir="auto">{}</del> <span class="arrow" aria-hidden="true">→</span> '
@@ -55,6 +75,51 @@ def before_and_after(old: Any, new: Any) -> SafeString:
         before or "–",
         after or "–",
     )
+
+
+def _marked(part: word_diff.Part) -> SafeString:
+    if part.old == part.new:
+        return format_html("{}", part.new)
+    return format_html(
+        "{}{}",
+        format_html('<del dir="auto">{}</del> ', part.old) if part.old else "",
+        format_html('<ins dir="auto">{}</ins> ', part.new) if part.new else "",
+    )
+
+
+@register.filter
+def place(difference: Difference) -> str:
+    """Return the place of a difference; fields of stages by their labels in the form."""
+    labels = _field_labels(get_language() or "en")
+    *above, last = difference.path or ("",)
+    steps = [*(step for step in above if step not in _CONTAINERS), last]
+    return " › ".join(labels.get(str(step), str(step)) for step in steps)
+
+
+@cache
+def _field_labels(language: str) -> dict[str, str]:
+    """Return the labels of the fields of all stage types, by key.
+
+    A key that has different labels in two types has none.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for schema in SCHEMAS.values():
+        for key, label in _labels_in(schema, language):
+            found[key].add(label)
+    return {key: next(iter(some)) for key, some in found.items() if len(some) == 1}
+
+
+def _labels_in(schema: Any, language: str) -> Iterator[tuple[str, str]]:
+    if isinstance(schema, list):
+        for value in schema:
+            yield from _labels_in(value, language)
+    elif isinstance(schema, dict):
+        properties = schema.get("properties")
+        for key, field in properties.items() if isinstance(properties, dict) else ():
+            if label := translated_texts(field, language).get("title"):
+                yield key, label
+        for value in schema.values():
+            yield from _labels_in(value, language)
 
 
 def _around(old: str, new: str) -> tuple[str, str]:

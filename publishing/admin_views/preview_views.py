@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -26,6 +27,7 @@ from content.models import Node
 from content.queries import load_lesson
 from core import folding
 from core.badges import LOCK, badge
+from core.parsing import whole_number
 from plans.models import AcademicPlan
 from publishing.admin_views import live_preview_views
 from publishing.admin_views.preview_parts import (
@@ -64,14 +66,30 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
 
 # --- The choice of plan and state -----------------------------------------------------
 
+_GENERATION = "generation-"
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The choice of plan, and of its published or its draft content."""
+    """The choice of plan, and of its draft, its published or its earlier content.
+
+    ``state`` is ``draft``, ``published`` or ``generation-`` with the number of a kept
+    generation.
+    """
 
     plan: AcademicPlan | None
     plans: tuple[AcademicPlan, ...]
-    published: bool
+    state: str
+
+    @property
+    def published(self) -> bool:
+        """Whether files that were published are shown."""
+        return self.state != "draft"
+
+    @property
+    def generation(self) -> int | None:
+        """The number of the kept generation that is shown."""
+        return whole_number(self.state.removeprefix(_GENERATION))
 
     @property
     def plan_id(self) -> str:
@@ -80,14 +98,14 @@ class Choice:
 
     @property
     def query(self) -> str:
-        chosen = {"state": "published" if self.published else "draft"}
+        chosen = {"state": self.state}
         if self.plan is not None:
             chosen["plan"] = self.plan.public_id
         return urlencode(chosen)
 
     def documents(self, branch: Node | None = None) -> Documents:
         if self.published:
-            return PublishedDocuments()
+            return PublishedDocuments(self.generation)
         return DraftDocuments(self.plan, branch)
 
 
@@ -107,8 +125,23 @@ def _choice(request: HttpRequest, node: Node) -> Choice:
     return Choice(
         plan=chosen[0] if chosen else None,
         plans=plans,
-        published=request.GET.get("state") == "published",
+        state=_state(request),
     )
+
+
+def _state(request: HttpRequest) -> str:
+    """Return the state in the request's query; ``draft`` for anything else.
+
+    Raises:
+        PermissionDenied: a kept generation, which the user may not view.
+    """
+    state = request.GET.get("state", "")
+    number = whole_number(state.removeprefix(_GENERATION))
+    if state.startswith(_GENERATION) and number is not None:
+        if not request.user.has_perm("publishing.view_publication"):
+            raise PermissionDenied
+        return f"{_GENERATION}{number}"
+    return "published" if state == "published" else "draft"
 
 
 def _node(kind: str, public_id: str) -> Node:
@@ -129,8 +162,7 @@ def _chosen(
     require_view(request, plan=kind == "plan")
     if kind == "plan":
         plan = get_object_or_404(AcademicPlan, public_id=public_id)
-        published = request.GET.get("state") == "published"
-        return plan, Choice(plan=plan, plans=(plan,), published=published)
+        return plan, Choice(plan=plan, plans=(plan,), state=_state(request))
     node = _node(kind, public_id)
     return node, _choice(request, node)
 

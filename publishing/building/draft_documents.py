@@ -43,9 +43,20 @@ class Documents(Protocol):
 
 
 class PublishedDocuments:
-    """The documents that students read now."""
+    """The documents that students read now, or those of a kept generation.
+
+    Args:
+        generation: the number of a generation of the plan; None: the current one.
+    """
+
+    def __init__(self, generation: int | None = None) -> None:
+        self._generation = generation
 
     def read(self, path: str) -> Document | None:
+        if self._generation is not None and path.startswith("plans/"):
+            # Lessons are shared by generations.
+            _plans, plan_id, name = path.split("/", 2)
+            path = f"{locations.GENERATIONS}/{plan_id}/{self._generation}/{name}"
         data = file_store.read(path)
         return None if data is None else _safe(orjson.loads(data))
 

@@ -723,3 +723,47 @@ def test_text_has_the_direction_of_its_first_letter():
     assert preview_parts.direction_of("12 — عربي abc") == "rtl"
     assert preview_parts.direction_of("(a) عربي") == "ltr"
     assert preview_parts.direction_of("123") == "ltr"
+
+
+# --- Kept generations -----------------------------------------------------------------
+
+
+@pytest.fixture
+def two_generations(plan):
+    """Generation 1 has the title "Physics", generation 2 "Motion"."""
+    builds.publish_plan(plan.pk)
+    set_override(plan=plan, target=plan.subjects.get(), action="rename", value="Motion")
+    builds.publish_plan(plan.pk)
+    return plan
+
+
+def test_a_kept_generation_is_previewed(browser_of, two_generations):
+    browser = browser_of(roles.PUBLISHERS)
+    inside = reverse("admin:app_plan", args=[two_generations.public_id])
+    page = browser.get(inside, {"state": "generation-1"}).content.decode()
+    assert "Physics" in page
+    assert "Motion" not in page
+    assert "state=generation-1" in page, "its links stay in the generation"
+    assert "Motion" in browser.get(inside, {"state": "published"}).content.decode()
+
+
+def test_the_page_of_generations_links_to_their_previews(browser_of, two_generations):
+    browser = browser_of(roles.PUBLISHERS)
+    url = reverse("admin:publishing_generations", args=[two_generations.pk])
+    link = reverse("admin:preview_plan", args=[two_generations.public_id])
+    assert f"{link}?state=generation-1" in browser.get(url).content.decode()
+    shell = browser.get(link, {"state": "generation-1"}).content.decode()
+    assert "Generation 1, with the current lessons" in shell
+
+
+def test_a_generation_that_is_not_kept_is_missing(browser_of, two_generations):
+    browser = browser_of(roles.PUBLISHERS)
+    inside = reverse("admin:app_plan", args=[two_generations.public_id])
+    page = browser.get(inside, {"state": "generation-7"})
+    assert "not published" in page.content.decode()
+
+
+def test_generations_are_for_who_may_view_releases(browser, two_generations):
+    for name in ("app_plan", "preview_plan"):
+        url = reverse(f"admin:{name}", args=[two_generations.public_id])
+        assert browser.get(url, {"state": "generation-1"}).status_code == 403
