@@ -86,6 +86,10 @@ def _texts() -> dict[str, str]:
         "remove": _("Remove"),
         "remove_what": _("Remove: %(what)s"),
         "optional": _("optional"),
+        "inline_hint": _(
+            "May contain formulas in \\( \\), and <b>, <i>, <sub>, <sup> and <code> in "
+            "pairs."
+        ),
         "upload_image": _("Upload a picture"),
         "upload_video": _("Upload a video"),
         "replace": _("Upload another"),

@@ -122,6 +122,34 @@ def test_what_is_lost_is_said(html, kept, lost):
     assert kept is None or cleaned.html == kept
 
 
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<svg><a xlink:href="javascript:x()"><text>a</text></a></svg>',
+        '<svg xml:base="javascript:x()//"><a href="#x">b</a></svg>',
+        "<svg><title><img src=x onerror=x()></title><desc><img onerror=x()></desc></svg>",
+        "<math><mtext><table><mglyph><style><!--</style>"
+        '<img title="--&gt;&lt;img src=1 onerror=x()&gt;"></mtext></math>',
+        '<svg></p><style><a id="</style><img src=1 onerror=x()>"></svg>',
+        "<form><math><mtext></form><form><mglyph><style></math><img src onerror=x()>",
+        '<svg><foreignObject><iframe src="javascript:x()"></iframe></foreignObject></svg>',
+        '<audio src="javascript:x()" onplay="x()"></audio>',
+    ],
+)
+def test_drawings_and_formulas_smuggle_nothing_in(html):
+    for token in tokens(clean(html).html):
+        assert token.name not in ("iframe", "script", "style", "foreignobject")
+        for name, value in token.attribute_values():
+            assert not name.startswith(("on", "xlink", "xml"))
+            assert "javascript:" not in value
+
+
+def test_the_address_of_a_recording_is_absolute_for_readers():
+    html = '<audio controls="" src="/media/a.mp3"></audio>'
+    read = rich_text.sanitise(html, absolute=lambda path: f"https://a.example{path}")
+    assert 'src="https://a.example/media/a.mp3"' in read
+
+
 def test_siblings_that_close_themselves_are_not_nested():
     html = f"<svg>{'<path/>' * 500}</svg>"
     assert clean(html).html == f"<svg>{'<path></path>' * 500}</svg>"

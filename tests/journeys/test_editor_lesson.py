@@ -614,7 +614,9 @@ def test_html_the_editor_does_not_know_is_changed_as_html_alone(open_page, branc
 ONLY_IN_HTML = [
     "<details><summary>Solution</summary><p>42</p></details>",
     "<p><ruby>漢<rt>kan</rt></ruby></p>",
-    '<table><tbody><tr><td align="right">1</td></tr></tbody></table>',
+    "<aside>note</aside>",
+    "<p><math><mfrac><mn>1</mn><mn>2</mn></mfrac></math></p>",
+    '<p><svg viewBox="0 0 9 9"><path d="M0 0"></path></svg></p>',
 ]
 
 

@@ -108,6 +108,7 @@
         id: this.fieldId,
         rows: long ? 1 : undefined,
         type: long ? undefined : "text",
+        title: technical ? undefined : texts.inline_hint,
         dir: technical ? "ltr" : "auto",
         autocomplete: "off",
         on: { input: () => this.onInput(this.input.value) },

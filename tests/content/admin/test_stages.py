@@ -136,7 +136,7 @@ def test_a_loss_is_said_and_saves_nothing_before_it_is_accepted(browser, maths):
     (lost,) = losses_of(page)
     assert lost.summary == "1 element (\u2068<video>\u2069)"
     content = page.content.decode()
-    assert "“Intro”</bdi>: 1 element" in content
+    assert "<b>Intro</b></bdi>: 1 element" in content
     assert "&lt;video&gt;2&lt;/video&gt;" in content  # the text as it was typed
     accepted = {"accept_losses": fingerprint([lost])}
     assert f'value="{accepted["accept_losses"]}"' in content
