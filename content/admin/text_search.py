@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from content import tree_annotations, tree_rows
 from content.admin.lesson import NodePage
 from content.admin.tree_search import one_of, page_query
+from content.inline_text import plain
 from content.models import LessonStage, Node
 from content.models.stages import stage_type_choices
 from content.stage_texts import words_of
@@ -104,7 +105,7 @@ def load(pks: Sequence[int], words: Sequence[str]) -> list[Found]:
 
 def _found(stage: LessonStage, lesson: Node, words: Sequence[str]) -> Found:
     page = reverse("admin:content_node_change", args=[lesson.pk])
-    lines = words_of(stage.type, stage.config).lines
+    title, lines = plain(stage.title), words_of(stage.type, stage.config).lines
     shown: list[list[Part]] = []
     for line in lines:
         if len(shown) == _MAX_EXCERPTS:
@@ -117,7 +118,7 @@ def _found(stage: LessonStage, lesson: Node, words: Sequence[str]) -> Found:
         lesson=lesson,
         above=tree_rows.ancestors_of(lesson),
         url=f"{page}#{stage.public_id}",
-        title=excerpt(stage.title, words, width=300) or [Part(stage.title, False)],
+        title=excerpt(title, words, width=300) or [Part(title, False)],
         excerpts=shown,
     )
 

@@ -63,6 +63,13 @@ def test_formulas_tags_and_wildcards_are_not_words(editors_browser, stage, query
     assert found(editors_browser, q=query) == []
 
 
+def test_a_title_is_shown_without_its_tags(editors_browser, stage):
+    stage.title = "The <b>circle</b>"
+    stage.save()
+    [one] = editors_browser.get(PAGE, {"q": "circle"}).context["results"]
+    assert "".join(part.text for part in one.title) == "The circle"
+
+
 def test_the_text_of_others_is_escaped(editors_browser, stage):
     stage.config = text("<p>circumference &lt;script&gt;</p>")
     stage.save()
