@@ -117,7 +117,7 @@ class NodeForm(OptimisticLockForm):
         A lesson's has a hash of each of them (`content.merging`).
         """
         if row.kind == NodeKind.LESSON:
-            return merging.version_of(merging.stored_content(row))
+            return merging.version_of(merging.current_content(row))
         return f"{row.updated_at.isoformat()}/{row.stages_revision}"
 
     def lock(self) -> Node | None:
@@ -177,6 +177,9 @@ class ReadableJSONField(forms.JSONField):
 
 class StageForm(forms.ModelForm):  # type: ignore[type-arg]
     """One stage; ``LessonStage.clean`` validates its config by the type's schema."""
+
+    key = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
+    """The key of a new stage of an unfinished lesson (`content.merging`)."""
 
     config = ReadableJSONField(
         label=capfirst(LessonStage._meta.get_field("config").verbose_name),

@@ -8,10 +8,13 @@ a version, and nothing is saved before.
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import QueryDict
 from django.utils.text import capfirst
@@ -20,8 +23,9 @@ from django.utils.translation import get_language, gettext as _
 from content import json_diff
 from content.field_lists import StageFields
 from content.json_diff import Difference
-from content.models import LessonStage, Node
+from content.models import LessonStage, Node, UnfinishedLesson
 from content.stage_types import SCHEMAS, schema_in
+from core.fields import CanonicalJSONEncoder
 from core.parsing import MAX_KEY, whole_number
 
 PREFIX = "stages"
@@ -30,23 +34,34 @@ _FIELDS = (
     *("is_public", "is_free_preview", "required_item"),
 )
 """The lesson's own fields that are merged. An image is sent only when it is changed."""
+_STAGE_FIELDS = (*StageFields.CONTENT, "DELETE")
 _CHOICE = "version"
 _MAX_STAGES = 1000
+MAX_BYTES = 3_000_000
+"""The largest draft or unfinished lesson, as UTF-8 JSON: three lessons of the largest
+size."""
 
 Values = Mapping[str, str]
-"""A stage's fields as a form sends them; a box that is not ticked is ""."""
+"""A stage's fields as a form sends them; a box that is not ticked is "".
+
+``DELETE`` is one of these boxes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LessonContent:
-    """A lesson's own fields, and its stages by key in order, as a form sends them."""
+    """A lesson's own fields, and its stages by key in order, as a form sends them.
+
+    The key of a stage is its primary key; that of a new stage of an unfinished version is
+    a random one (`UnfinishedLesson`).
+    """
 
     fields: Values
     stages: Mapping[str, Values]
 
     @property
     def hashes(self) -> dict[str, str]:
-        """A hash of each field and stage, in order. Stages have numbers as keys."""
+        """A hash of each field and stage, in order."""
         own = {name: _hash(value.strip()) for name, value in self.fields.items()}
         return own | {key: _stage_hash(values) for key, values in self.stages.items()}
 
@@ -87,6 +102,74 @@ def stored_content(lesson: Node) -> LessonContent:
     )
 
 
+def current_content(lesson: Node) -> LessonContent:
+    """Return what the lesson's page shows: its unfinished version, or the stored one.
+
+    Two queries.
+    """
+    stored = stored_content(lesson)
+    unfinished = UnfinishedLesson.objects.filter(lesson=lesson).first()
+    if unfinished is None:
+        return stored
+    data = unfinished_data(unfinished, stored)
+    return LessonContent(
+        fields={name: _text(data.get(name, "")) for name in _FIELDS},
+        stages={
+            key: {**dict.fromkeys(_STAGE_FIELDS, ""), **values}
+            for key, values in _entries(data).items()
+        },
+    )
+
+
+def unfinished_data(unfinished: UnfinishedLesson, stored: LessonContent) -> QueryDict:
+    """Return the form's data of an unfinished version, merged with the stored one.
+
+    An import may have changed the lesson since. The unfinished version wins where both
+    changed the same.
+    """
+    data = form_data(unfinished.data)
+    return merge(data, stored=stored, lesson_pk=unfinished.lesson_id).data
+
+
+def form_data(fields: Iterable[Sequence[str]]) -> QueryDict:
+    """Return stored fields, as names and values, as a form is posted."""
+    data = QueryDict(mutable=True)
+    for name, value in fields:
+        data.appendlist(name, value)
+    return data
+
+
+def keep_unfinished(
+    data: QueryDict, *, lesson: Node, user_pk: int | None, now: datetime
+) -> None:
+    """Store a form's data as the lesson's unfinished version.
+
+    Raises:
+        ValidationError: it is larger than `MAX_BYTES`.
+    """
+    kept = data.copy()
+    entries = _entries(kept)
+    for values in entries.values():
+        if not values.get("id") and not values.get("key"):
+            values["key"] = f"n{secrets.token_hex(8)}"
+    _write(kept, list(entries.values()), lesson.pk)
+    # The instance of a form has its values, not the stored ones.
+    stored = Node.objects.get(pk=lesson.pk)
+    kept["seen"] = version_of(stored_content(stored))
+    fields = [
+        [name, value]
+        for name, values in kept.lists()
+        for value in values
+        if name != "csrfmiddlewaretoken" and not name.startswith((f"{_CHOICE}-", "_"))
+    ]
+    if len(CanonicalJSONEncoder().encode(fields).encode()) > MAX_BYTES:
+        raise ValidationError(_("This lesson is too large to be kept unfinished."))
+    UnfinishedLesson.objects.update_or_create(
+        lesson=lesson,
+        defaults={"data": fields, "saved_by_id": user_pk, "saved_at": now},
+    )
+
+
 def version_of(content: LessonContent) -> str:
     """Return the text of ``seen``: the hashes of a page that shows ``content``."""
     return json.dumps(list(content.hashes.items()), separators=(",", ":"))
@@ -119,14 +202,14 @@ def merge(data: QueryDict, *, stored: LessonContent, lesson_pk: int) -> Merged:
     for key, values in entries.items():
         if key in now and key in shown:
             _merge_stage(key, values, merged, stored, shown, seen)
-        elif key.isdigit() and key not in now:
+        elif key not in now and (key in shown or key.isdigit()):
             if key not in shown or _stage_hash(values) == shown[key]:
                 if not values.get("DELETE"):
                     merged.taken.append(values["title"])
                 continue  # deleted by the other user, unchanged here
             if values.get("DELETE"):
                 continue
-            values["id"] = ""
+            values |= {"id": "", "key": ""}
             merged.notes.append(
                 _(
                     "“%(title)s” was deleted by another user. Your version of it is "
@@ -137,7 +220,7 @@ def merge(data: QueryDict, *, stored: LessonContent, lesson_pk: int) -> Merged:
         kept[key] = values
     for key, theirs in stored.stages.items():
         if key not in entries:
-            kept[key] = {**theirs, "id": key}
+            kept[key] = {**theirs, "id" if key.isdigit() else "key": key}
             merged.taken.append(theirs["title"])
     order = _order(list(kept), shown, list(stored.stages))
     _write(merged.data, [kept[key] for key in order], lesson_pk)
@@ -192,7 +275,7 @@ def _merge_stage(
     mine_hash = _stage_hash(values)
     if now == shown[key] or mine_hash == now:
         return
-    if values.pop("DELETE", ""):
+    if values.get("DELETE"):
         values |= theirs
         note = _("“%(title)s” was not removed: another user has changed it.")
         merged.notes.append(note % {"title": theirs["title"]})
@@ -275,7 +358,8 @@ def _entries(data: QueryDict) -> dict[str, dict[str, str]]:
         values = {**dict.fromkeys(StageFields.CONTENT, ""), **values}
         place = whole_number(values.get("position", ""))
         place = MAX_KEY if place is None else place
-        found.append((place, values.get("id") or f"new{number}", values))
+        key = values.get("id") or values.get("key") or f"new{number}"
+        found.append((place, key, values))
     found.sort(key=lambda entry: entry[0])
     return {key: values for _place, key, values in found}
 
@@ -309,7 +393,7 @@ def _write(data: QueryDict, stages: list[dict[str, str]], lesson_pk: int) -> Non
     stages = sorted(stages, key=lambda values: not values.get("id"))
     for number, values in enumerate(stages):
         for name, value in values.items():
-            if value or name not in ("is_skippable", "DELETE"):
+            if value or name not in ("is_skippable", "DELETE", "key"):
                 data[f"{PREFIX}-{number}-{name}"] = value
     stored = sum(bool(values.get("id")) for values in stages)
     data[f"{PREFIX}-TOTAL_FORMS"] = str(len(stages))
@@ -321,7 +405,8 @@ def _write(data: QueryDict, stages: list[dict[str, str]], lesson_pk: int) -> Non
 
 def _stage_values(stage: LessonStage) -> dict[str, str]:
     values = {name: _text(getattr(stage, name)) for name in StageFields.CONTENT}
-    return values | {"config": json.dumps(stage.config, ensure_ascii=False, indent=2)}
+    config = json.dumps(stage.config, ensure_ascii=False, indent=2)
+    return values | {"config": config, "DELETE": ""}
 
 
 def _label(model: type[Model], name: str) -> str:
@@ -343,9 +428,7 @@ def _parsed(text: str) -> Any:
 
 
 def _stage_hash(values: Values) -> str:
-    parts = [
-        values.get(name, "").strip() for name in StageFields.CONTENT if name != "config"
-    ]
+    parts = [values.get(name, "").strip() for name in _STAGE_FIELDS if name != "config"]
     config = json.dumps(_parsed(values.get("config", "")), sort_keys=True)
     return _hash(json.dumps([*parts, config]))
 

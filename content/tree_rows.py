@@ -48,6 +48,8 @@ class Row:
     lessons: int = 0
     stages: int = 0
     is_holding: bool = False
+    is_unfinished: bool = False
+    """Whether a version of the lesson is saved that is not complete."""
     cells: Any = None
     """The cells of the row; the page fills them in."""
     branch: "Branch | None" = None
@@ -319,10 +321,11 @@ def _count(rows: Sequence[Row]) -> None:
     )
     pks = [row.node.pk for row in rows]
     children = Node.objects.filter(parent=OuterRef("pk"), trashed_at__isnull=True)
-    holding = set(
-        Node.objects.filter(Exists(children), pk__in=pks)
+    # A lesson has no children, and only lessons may be unfinished.
+    found = dict(
+        Node.objects.filter(Exists(children) | Q(unfinished__isnull=False), pk__in=pks)
         .order_by()
-        .values_list("pk", flat=True)
+        .values_list("pk", "unfinished__lesson_id")
     )
     stages = dict(
         LessonStage.objects.filter(lesson_id__in=pks)
@@ -332,5 +335,6 @@ def _count(rows: Sequence[Row]) -> None:
     )
     for row in rows:
         row.lessons = lessons.get(row.node.pk, 0)
-        row.is_holding = row.node.pk in holding
+        row.is_holding = row.node.pk in found and found[row.node.pk] is None
+        row.is_unfinished = found.get(row.node.pk) is not None
         row.stages = stages.get(row.node.pk, 0)

@@ -4,33 +4,35 @@ It writes through `content.services`.
 """
 
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 from adminsortable2.admin import SortableAdminBase, SortableStackedInline
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content import kinds, locks, merging, services, stage_editor
-from content.drafts.pages import DraftPages
+from content.drafts.pages import DraftPages, clock
 from content.field_lists import NodeFields
 from content.forms import NodeForm, StageForm, StageFormSet
 from content.hooks import lesson_panels, node_links
 from content.json_errors import path_text
 from content.kinds import Kind
 from content.media import faults
-from content.models import LessonStage, Node, NodeKind
+from content.models import LessonStage, Node, NodeKind, UnfinishedLesson
 from content.queries import neighbours
 from core.errors import StructureError
-from core.parsing import is_key, whole_number
+from core.parsing import as_key, is_key, whole_number
 
 _MAX_EMPTY_STAGES = 10
 
@@ -154,7 +156,8 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
             with transaction.atomic() if request.method == "POST" else nullcontext():
                 if request.method == "POST":
                     self._merge_posted(request, object_id)
-                return super().changeform_view(request, object_id, form_url, extra)
+                answer = super().changeform_view(request, object_id, form_url, extra)
+                return self._keep_unfinished(request, answer) or answer
         except StructureError as refusal:
             messages.error(request, refusal.message)
         return HttpResponseRedirect(reverse("admin:content_node_changelist"))
@@ -169,6 +172,70 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
             return
         locks.lock_subjects([lesson.subject_pk])
         request.POST = self._merged(request, request.POST.copy(), lesson)  # type: ignore[assignment]
+
+    def _keep_unfinished(
+        self, request: HttpRequest, answer: HttpResponse
+    ) -> HttpResponse | None:
+        """Keep a posted lesson whose stages are not complete; return the redirect.
+
+        None if the form was saved, or refused for another reason. A new lesson is
+        created as a draft without stages.
+        """
+        context: dict[str, Any] = getattr(answer, "context_data", None) or {}
+        inlines = context.get("inline_admin_formsets")
+        if request.method != "POST" or not inlines:
+            return None
+        form, formset = context["adminform"].form, inlines[0].formset
+        if not form.is_valid() or not any(formset.errors):
+            return None
+        lesson: Node = form.instance
+        if lesson.pk is None:
+            form.cleaned_data["is_published"] = False
+            self.save_model(request, lesson, form, change=False)
+            self.log_addition(request, lesson, _("Created, not finished"))
+        try:
+            merging.keep_unfinished(
+                cast(QueryDict, request.POST),
+                lesson=lesson,
+                user_pk=request.user.pk,
+                now=timezone.now(),
+            )
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+            return None
+        self.discard_draft(request)
+        messages.warning(
+            request,
+            _(
+                "The lesson is kept, but it is not finished: students do not see these "
+                "changes before everything below is complete."
+            ),
+        )
+        page = reverse("admin:content_node_change", args=[lesson.pk])
+        return HttpResponseRedirect(page)
+
+    def unsaved_data(
+        self, request: HttpRequest, object_id: str | None, extra: dict[str, Any]
+    ) -> QueryDict | None:
+        """Return the editor's draft, or else the lesson's unfinished version."""
+        data = super().unsaved_data(request, object_id, extra)
+        unfinished = (
+            UnfinishedLesson.objects.filter(lesson_id=as_key(object_id or ""))
+            .select_related("lesson", "saved_by")
+            .first()
+        )
+        if unfinished is None:
+            return data
+        extra["unfinished"] = unfinished
+        extra["unfinished_time"] = clock(unfinished.saved_at)
+        if data is None:
+            stored = merging.stored_content(unfinished.lesson)
+            data = merging.unfinished_data(unfinished, stored)
+            data["seen"] = NodeForm.version(unfinished.lesson)
+        return data
+
+    def discard_unfinished(self, page: str) -> None:
+        UnfinishedLesson.objects.filter(lesson_id=as_key(page)).delete()
 
     def before_restoring(
         self, request: HttpRequest, object_id: str | None, data: QueryDict
@@ -192,7 +259,7 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
 
     def _merged(self, request: HttpRequest, data: QueryDict, lesson: Node) -> QueryDict:
         """Return the data merged with the stored lesson, and tell the user about it."""
-        stored = merging.stored_content(lesson)
+        stored = merging.current_content(lesson)
         merged = merging.merge(data, stored=stored, lesson_pk=lesson.pk)
         request.merge_conflicts = merged.conflicts  # type: ignore[attr-defined]
         for note in merged.notes:
@@ -222,6 +289,7 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
         return self._next_page(request, obj) or answer
 
     def response_change(self, request: HttpRequest, obj: Node) -> HttpResponse:
+        self.discard_unfinished(str(obj.pk))
         answer: HttpResponse = super().response_change(request, obj)
         return self._next_page(request, obj) or answer
 

@@ -86,6 +86,9 @@ def _access(row: Row) -> SafeString | str:
 def _contents(row: Row, seen: int | None) -> SafeString | str:
     if row.node.kind == NodeKind.LESSON:
         count = row.stages
+        if row.is_unfinished:
+            why = _("A newer version is saved that students see when it is complete.")
+            return badge("✎", _("Not finished"), "waiting", why=why)
         if count == 0 and row.node.is_published:
             why = _("Students will see an empty lesson: add a stage.")
             return badge("!", _("No stages"), "waiting", why=why)

@@ -1,6 +1,6 @@
 """The part of an admin's add and change pages that stores and restores drafts."""
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from django.contrib import messages
@@ -20,6 +20,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from content import merging
 from content.drafts import presence, storage
 from core.parsing import is_key
 
@@ -47,8 +48,8 @@ class DraftPages:
     def draft_view(self, request: HttpRequest) -> HttpResponse:
         """Store the draft of a page, or discard it; return who else has the page open.
 
-        The body is JSON: ``page``, and ``fields`` (as in `FormDraft`) or ``discard``;
-        without both it is a heartbeat.
+        The body is JSON: ``page``, and ``fields`` (as in `FormDraft`), ``discard`` or
+        ``discard_unfinished``; without these it is a heartbeat.
         """
         admin: Any = self
         if not (
@@ -66,7 +67,9 @@ class DraftPages:
         now = timezone.now()
         who: Any = {"user_pk": request.user.pk, "page": self._key(page)}
         try:
-            if sent.get("discard"):
+            if sent.get("discard_unfinished"):
+                self.discard_unfinished(page)
+            elif sent.get("discard"):
                 storage.discard(**who)
             elif fields is not None:
                 kept = [field for field in fields if field[0] not in _NOT_KEPT]
@@ -74,7 +77,7 @@ class DraftPages:
         except ValidationError as error:
             return JsonResponse({"error": " ".join(error.messages)}, status=409)
         others = presence.sign(**who, now=now)
-        saved = _("Draft kept at %(time)s") % {"time": _clock(now)}
+        saved = _("Draft kept at %(time)s") % {"time": clock(now)}
         return JsonResponse(
             {"saved": saved if fields is not None else "", "others": _names_of(others)}
         )
@@ -125,21 +128,38 @@ class DraftPages:
         """
         extra = dict(extra_context or {})
         page = self._page_of(request, object_id)
-        if request.method == "GET" and self._may_save(request, object_id):
-            who: Any = {"user_pk": request.user.pk, "page": self._key(page)}
-            draft = storage.load(**who)
-            if draft is not None:
-                data = storage.form_data(draft.data)
-                self.before_restoring(request, object_id, data)
-                request.restored_data = data  # type: ignore[attr-defined]
-                extra["draft_time"] = _clock(draft.saved_at)
-            extra["drafts_of_others"] = [
-                {"name": str(other.user), "time": _clock(other.saved_at)}
-                for other in storage.of_others(**who)
-            ]
         request.draft_page = page  # type: ignore[attr-defined]
+        if request.method == "GET" and self._may_save(request, object_id):
+            data = self.unsaved_data(request, object_id, extra)
+            request.restored_data = data  # type: ignore[attr-defined]
+            others = storage.of_others(
+                user_pk=cast(int, request.user.pk), page=self._key(page)
+            )
+            extra["drafts_of_others"] = [
+                {"name": str(other.user), "time": clock(other.saved_at)}
+                for other in others
+            ]
         extra["draft_settings"] = self._draft_settings(page)
         return super().changeform_view(request, object_id, form_url, extra)  # type: ignore[misc]
+
+    def unsaved_data(
+        self, request: HttpRequest, object_id: str | None, extra: dict[str, Any]
+    ) -> QueryDict | None:
+        """Return the data to show in place of the stored one: the editor's draft.
+
+        ``extra`` is the context for the notices about it.
+        """
+        page = self._page_of(request, object_id)
+        draft = storage.load(user_pk=cast(int, request.user.pk), page=self._key(page))
+        if draft is None:
+            return None
+        data = merging.form_data(draft.data)
+        self.before_restoring(request, object_id, data)
+        extra["draft_time"] = clock(draft.saved_at)
+        return data
+
+    def discard_unfinished(self, page: str) -> None:
+        """Delete what is shared and unfinished of the page, if there is such a thing."""
 
     def before_restoring(
         self, request: HttpRequest, object_id: str | None, data: QueryDict
@@ -180,6 +200,9 @@ class DraftPages:
             "heartbeat_seconds": presence.HEARTBEAT_SECONDS,
             "texts": {
                 "others": _("Also open on this page: %(names)s"),
+                "discard_unfinished": _(
+                    "Discard everything that was saved since the last complete version?"
+                ),
                 "not_kept": _("Your changes are not kept as a draft at the moment."),
             },
         }
@@ -203,15 +226,18 @@ class DraftPages:
     # --- After saving -----------------------------------------------------------
 
     def response_add(self, request: HttpRequest, obj: Any, *args: Any) -> Any:
-        self._discard(request)
+        self.discard_draft(request)
         return super().response_add(request, obj, *args)  # type: ignore[misc]
 
     def response_change(self, request: HttpRequest, obj: Any) -> Any:
-        self._discard(request)
+        self.discard_draft(request)
         return super().response_change(request, obj)  # type: ignore[misc]
 
-    def _discard(self, request: Any) -> None:
-        storage.discard(user_pk=request.user.pk, page=self._key(request.draft_page))
+    def discard_draft(self, request: Any) -> None:
+        """Delete the editor's draft of the page."""
+        storage.discard(
+            user_pk=cast(int, request.user.pk), page=self._key(request.draft_page)
+        )
 
 
 def _restored(form: Any, data: QueryDict) -> Any:
@@ -223,7 +249,7 @@ def _restored(form: Any, data: QueryDict) -> Any:
     return type(form)(form.__name__, (form,), {"__init__": init, "is_restored": True})
 
 
-def _clock(moment: Any) -> str:
+def clock(moment: Any) -> str:
     """Return the time of day, with the date unless it is today."""
     local, today = timezone.localtime(moment), timezone.localdate()
     style = "TIME_FORMAT" if local.date() == today else "SHORT_DATETIME_FORMAT"

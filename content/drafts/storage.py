@@ -6,14 +6,12 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import QueryDict
 from django.utils.translation import gettext as _
 
+from content.merging import MAX_BYTES
 from content.models import FormDraft
 from core.fields import CanonicalJSONEncoder
 
-MAX_BYTES = 3_000_000
-"""The largest draft, as UTF-8 JSON: three lessons of the largest size."""
 MAX_PER_USER = 50
 """Of more drafts of one editor, the oldest are deleted."""
 
@@ -52,14 +50,6 @@ def of_others(*, user_pk: int, page: str) -> QuerySet[FormDraft]:
     """Return the drafts of other editors of the page, with their users."""
     others: QuerySet[FormDraft] = FormDraft.objects.filter(page=page)
     return others.exclude(user_id=user_pk).select_related("user").defer("data")
-
-
-def form_data(fields: Fields) -> QueryDict:
-    """Return a draft's fields as a form is posted."""
-    data = QueryDict(mutable=True)
-    for name, value in fields:
-        data.appendlist(name, value)
-    return data
 
 
 def discard(*, user_pk: int, page: str) -> None:

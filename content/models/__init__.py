@@ -1,6 +1,6 @@
 """The tables of content: the tree, the state of its subjects, stages, and media."""
 
-from content.models.drafts import FormDraft
+from content.models.drafts import FormDraft, UnfinishedLesson
 from content.models.media import MediaFile, MediaKind
 from content.models.nodes import (
     Lesson,
@@ -35,6 +35,7 @@ __all__ = [
     "Track",
     "TrackedQuerySet",
     "TreeLock",
+    "UnfinishedLesson",
     "Unit",
     "new_stage_id",
     "stage_type_choices",

@@ -34,3 +34,31 @@ class FormDraft(models.Model):
 
     def __str__(self) -> str:
         return self.page
+
+
+class UnfinishedLesson(models.Model):
+    """A lesson's saved version that is not complete, shown to every editor of it.
+
+    The lesson's rows have the last complete version, which is what everything else reads
+    (docs/adr/0036). ``data`` is that of a `FormDraft`; ``seen`` in it is the version of
+    the rows.
+    """
+
+    lesson = models.OneToOneField(
+        "content.Node",
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="unfinished",
+    )
+    data = models.JSONField(encoder=CanonicalJSONEncoder)
+    saved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("unfinished lesson")
+        verbose_name_plural = _("unfinished lessons")
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -148,3 +148,22 @@ def test_two_editors_of_one_lesson_lose_nothing(
     playwright.expect(first.locator(".lesson-conflicts")).to_have_count(0)
     bodies = [stage.config["body"] for stage in lesson.stages.order_by("position")]
     assert bodies == ["<p>One first</p>", "<p>Two first</p>", "<p>Three second</p>"]
+
+
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_a_lesson_is_saved_unfinished_and_completed_later(open_page, lesson, language):
+    page = open_page(language)
+    open_lesson(page, lesson)
+    card = add_stage(page, "Text", "Half")
+    card.locator(".rich-text").wait_for()
+    save(page)
+    assert not lesson.stages.exists()
+    link = page.locator(".lesson-faults a")
+    playwright.expect(link).to_have_text("Half")
+    link.click()
+    card = page.locator(".stage-card")
+    card.locator(".je-ready").wait_for()
+    write(card.locator(".rich-text"), "The other half")
+    save(page)
+    playwright.expect(page.locator(".lesson-faults")).to_have_count(0)
+    assert lesson.stages.get().config["body"] == "<p>The other half</p>"

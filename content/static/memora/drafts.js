@@ -86,10 +86,13 @@
   // The page may be shown again by the browser's way back.
   window.addEventListener("pageshow", () => (isLeaving = false));
 
-  form.querySelector(".draft-discard")?.addEventListener("click", async () => {
+  async function discard({ currentTarget: button }) {
+    const isShared = "unfinished" in button.dataset;
+    if (isShared && !window.confirm(texts.discard_unfinished)) return;
     isLeaving = true;
     await running;
     try {
+      if (isShared) await send({ discard_unfinished: true });
       await send({ discard: true });
       form.dispatchEvent(new CustomEvent("memora:draft-stored"));
       location.replace(location.href);
@@ -97,5 +100,7 @@
       isLeaving = false;
       status.textContent = texts.not_kept;
     }
-  });
+  }
+
+  for (const button of form.querySelectorAll(".draft-discard")) button.addEventListener("click", discard);
 })();
