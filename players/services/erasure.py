@@ -147,6 +147,8 @@ HOLDINGS = (
     # A teacher of groups; a student teaches none.
     Holding("players.StudyGroup_teachers.user", Fate.DELETED),
     Holding("admin.LogEntry.user", Fate.KEPT),
+    Holding("content.FormDraft.user", Fate.DELETED),
+    Holding("content.UnfinishedLesson.saved_by", Fate.UNLINKED),
     Holding("content.HistoricalNode.history_user", Fate.UNLINKED),
     Holding("content.HistoricalLessonStage.history_user", Fate.UNLINKED),
     Holding("plans.HistoricalAcademicPlan.history_user", Fate.UNLINKED),
