@@ -8,6 +8,7 @@ from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
+from content import formula_faults, formulas
 from content.fields import PublicIdField, validate_item_code
 from content.history import recording
 from content.kinds import Kind, new_id
@@ -429,6 +430,8 @@ def override_value_problem(*, action: str, value: str, node_item: str) -> Any:
             return _("Enter true or false.")
         case OverrideAction.RENAME if not visible_text(value):
             return _("Enter the title that this plan's students see.")
+        case OverrideAction.RENAME:
+            return next(formula_faults.reasons(formulas.in_text(value)), None)
         case OverrideAction.SET_SOLD_SEPARATELY:
             if not value and not node_item:
                 return _("Enter a product code: this content does not have its own.")

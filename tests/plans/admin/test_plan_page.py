@@ -434,6 +434,7 @@ def test_what_is_said_of_other_content_makes_a_form_no_older(browser, plan, math
         ("set_access_level", "gold", "Enter public, authenticated"),
         ("set_linear", "maybe", "Enter true or false"),
         ("rename", " ", "Enter the title"),
+        ("rename", r"Area \(\foo\)", "there is no command"),
         ("set_sold_separately", "", "Enter a product code"),
         ("set_sold_separately", "a b", "A product code can contain"),
         ("explode", "", "Choose an override"),
