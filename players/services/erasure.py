@@ -154,6 +154,10 @@ HOLDINGS = (
     Holding("plans.HistoricalAcademicPlan.history_user", Fate.UNLINKED),
     Holding("plans.HistoricalPlanSubject.history_user", Fate.UNLINKED),
     Holding("plans.HistoricalPlanOverride.history_user", Fate.UNLINKED),
+    # What an editor scheduled; a student schedules nothing.
+    Holding("plans.ScheduledChange.created_by", Fate.UNLINKED),
+    Holding("plans.HistoricalScheduledChange.created_by", Fate.UNLINKED),
+    Holding("plans.HistoricalScheduledChange.history_user", Fate.UNLINKED),
     Holding("publishing.SyncLog.started_by", Fate.UNLINKED),
 )
 

@@ -25,8 +25,12 @@ MAX_LISTED = 200
 MAX_DIFFERENCES = 100
 """Maximum number of differences shown for one file."""
 
+# Search keywords repeat the words of the lessons, whose changes are listed.
 _IGNORED_FIELDS = frozenset(
-    {"version", "generated_at", "lesson_version", "signed_url", "expires_at"}
+    {
+        *("version", "generated_at", "lesson_version", "signed_url", "expires_at"),
+        "keywords",
+    }
 )
 _KINDS = {
     "lesson": gettext_lazy("Lesson"),

@@ -97,7 +97,7 @@ def example_of(name, argument):
         case "plan_pk":
             return AcademicPlan.objects.first().pk
         case "entry_pk":
-            return ScheduledChange.objects.get().pk
+            return ScheduledChange.objects.order_by("pk").first().pk
         case "group_pk":
             return StudyGroup.objects.order_by("pk").first().pk
         case "player_pk":
