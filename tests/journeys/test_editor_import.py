@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from content.models import LessonStage, Node
+from publishing.models import PublishingSettings
 from tests.content.importers import documents
 from tests.content.importers.documents import heading, paragraph
 from tests.factories.content import make_branch
@@ -90,6 +91,7 @@ def test_a_bank_of_questions_is_imported_and_its_losses_accepted(open_page, lang
 
 @pytest.mark.parametrize("language", ["ar", "en"])
 def test_a_word_document_is_imported_with_its_picture_as_a_draft(open_page, language):
+    PublishingSettings.get_solo()  # else two requests of the preview create it
     page = open_page(language)
     data = documents.docx(*DOCUMENT, picture=picture())
     choose_file(page, "physics.docx", data)
