@@ -12,3 +12,4 @@ class PublishingConfig(AppConfig):
         from publishing import checks, deletion_warnings, receivers  # noqa: F401
         from publishing.admin_views import lesson_panel  # noqa: F401
         from publishing.signing import videos  # noqa: F401
+        from publishing.storage import published_media  # noqa: F401

@@ -28,7 +28,7 @@ from content.forms import NodeForm, StageForm, StageFormSet
 from content.hooks import lesson_panels, node_links
 from content.json_errors import path_text
 from content.kinds import Kind
-from content.media import faults
+from content.media import faults, library
 from content.models import LessonStage, Node, NodeKind, UnfinishedLesson
 from content.queries import neighbours
 from core.errors import StructureError
@@ -356,6 +356,8 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
         if change:
             changed = [name for name in form.changed_data if name in NodeFields.FORM]
             obj.save(update_fields=[*changed, "updated_at"])
+            if "image" in changed and obj.image:
+                library.index_image(str(obj.image))
             return
         values = {
             name: value
@@ -367,6 +369,8 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
         )
         # The admin continues with ``obj``: it logs it and saves its stages.
         obj.__dict__.update(created.__dict__)
+        if obj.image:
+            library.index_image(str(obj.image))
 
     def delete_model(self, request: HttpRequest, obj: Node) -> None:
         services.delete_node(node=obj)

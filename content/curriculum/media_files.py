@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from typing import Any
 
-from django.core.files.storage import default_storage
 from django.utils.translation import gettext as _
 
 from content.curriculum.archive import Archive
@@ -62,7 +61,7 @@ class ArchivedMedia:
 
         def new_address(reference: Reference) -> str:
             path = (*stage.path, "config", *reference.path)
-            return self._address(path, reference.address, reference.use, _address_of)
+            return self._address(path, reference.address, reference.use, files.address)
 
         config = references.changed(type_name, config, new_address)
         if type_name == "Video":
@@ -120,11 +119,6 @@ class ArchivedMedia:
             except (webvtt.WebVTTError, MemoraError) as error:
                 path = (*stage.path, "config", "captions", index, "url")
                 self._faults.append((path, f"“{url}”: {error}"))
-
-
-def _address_of(media: MediaFile) -> str:
-    path: str = media.path
-    return path if media.kind == MediaKind.VIDEO else default_storage.url(path)
 
 
 def missing(

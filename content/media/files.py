@@ -250,6 +250,12 @@ def missing(
     return {path for path in paths if not default_storage.exists(path)}
 
 
+def address(media: MediaFile) -> str:
+    """Return what a stage names the file by: its URL, or the source of a video."""
+    path: str = media.path
+    return path if media.kind == MediaKind.VIDEO else default_storage.url(path)
+
+
 def public_path(address: str) -> str | None:
     """Return the storage's path of an address such as ``/media/images/a.png``.
 

@@ -18,9 +18,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from content.media import library
+from content.media import files, library
 from content.models import MediaFile, MediaKind
 from core.errors import MemoraError
+from core.searching import has_words
 from publishing.models import PublishingSettings
 from publishing.signing import links
 
@@ -31,9 +32,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
     """Return the URL patterns of the uploads, below the admin's own URL."""
     return [
         path("upload/image/", site.admin_view(upload_image), name="upload_image"),
-        path(
-            "upload/image/recent/", site.admin_view(recent_images), name="recent_images"
-        ),
+        path("upload/recent/", site.admin_view(recent_media), name="recent_media"),
         path("upload/video/", site.admin_view(upload_video), name="upload_video"),
         path("upload/watch/", site.admin_view(watch_video), name="watch_video"),
     ]
@@ -69,15 +68,29 @@ def _stored(file: "UploadedFile[Any]", kind: MediaKind) -> JsonResponse:
 
 
 @require_safe
-def recent_images(request: HttpRequest) -> HttpResponse:
-    """Return the URLs of the latest pictures, newest first: ``{"images": [url]}``.
+def recent_media(request: HttpRequest) -> HttpResponse:
+    """Return the latest files of ``?kind=``, newest first, that match ``?q=``.
+
+    ``{"files": [{"address", "name", "alt", "captions"}]}``; an address is a URL, or the
+    ``source`` of a video. Unknown kinds have no files.
 
     Raises:
         PermissionDenied: the user may not edit content.
     """
     _require_author(request)
-    rows = MediaFile.objects.filter(kind=MediaKind.PICTURE)[:MAX_RECENT]
-    return JsonResponse({"images": [default_storage.url(row.path) for row in rows]})
+    rows = MediaFile.objects.filter(kind=request.GET.get("kind", ""))
+    words = request.GET.get("q", "")[:200]
+    rows = rows.filter(has_words(words, folded="name_folded", exact=["alt"]))
+    found = [
+        {
+            "address": files.address(row),
+            "name": row.name,
+            "alt": row.alt,
+            "captions": row.captions,
+        }
+        for row in rows[:MAX_RECENT]
+    ]
+    return JsonResponse({"files": found})
 
 
 @require_POST

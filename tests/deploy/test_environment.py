@@ -66,7 +66,14 @@ def test_every_form_of_the_admin_with_a_file_is_one_where_nginx_takes_files():
         for page, a in (("add", []), ("change", [7]))
     ]
     others = ["upload_image", "import_curriculum", "import_sheet"]
-    addresses = [*forms, *(reverse(f"admin:{name}") for name in others)]
+    media = [
+        reverse("admin:content_mediafile_add"),
+        *(
+            reverse(f"admin:content_mediafile_{page}", args=[7])
+            for page in ("replace", "captions")
+        ),
+    ]
+    addresses = [*forms, *media, *(reverse(f"admin:{name}") for name in others)]
     assert len(addresses) >= 5
     assert [uri for uri in addresses if not re.fullmatch(files, uri)] == []
 

@@ -364,7 +364,20 @@
         placeholder: `00:01.000 --> 00:04.000\n…\n\n${texts.cue_hint}`,
         on: { input: () => this.onInput(parseCues(this.input.value)) },
       });
-      return this.input;
+      const file = el("input", {
+        type: "file",
+        accept: ".vtt,text/vtt",
+        "aria-label": texts.upload_captions,
+        on: { change: () => this.readFile(file) },
+      });
+      return el("div", { class: "cues-control" }, this.input, el("label", { class: "cues-file" }, texts.upload_captions, file));
+    }
+
+    async readFile(file) {
+      if (!file.files[0]) return;
+      this.input.value = (await file.files[0].text()).replace(/^\ufeff/, "");
+      file.value = "";
+      this.onInput(parseCues(this.input.value));
     }
 
     show() {

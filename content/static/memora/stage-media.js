@@ -1,4 +1,4 @@
-/* Pictures and videos in a stage's form: upload, choose a recent one, or enter a URL. */
+/* Pictures and videos in a stage's form: upload, choose one of the library, or enter a URL. */
 "use strict";
 
 (() => {
@@ -115,55 +115,92 @@
     }
   }
 
-  /* Show a dialog to choose a recently uploaded picture or to upload one. Resolves with its
-   * address and, if `described`, its description; with nothing if the dialog is closed. */
-  Memora.choosePicture = ({ described = false } = {}) =>
-    new Promise((resolve) => {
+  const CHOICES = {
+    image: { kind: "picture", title: texts.choose_picture, none: texts.no_pictures },
+    video: { kind: "video", title: texts.choose_video, none: texts.no_videos },
+  };
+  const SEARCH_DELAY = 250;
+
+  /* Show a dialog to choose a picture or video of the library, or to upload one. Resolves with
+   * its `address`, its `captions` and, if `described`, its description as `alt`; with nothing
+   * if the dialog is closed. */
+  function chooseMedia(what, { described = false } = {}) {
+    return new Promise((resolve) => {
       let chosen;
-      const choose = (src) => {
-        chosen = { src, alt: alt?.value || "" };
+      let timer;
+      const choose = (file) => {
+        chosen = { ...file, alt: alt?.value || file.alt || "" };
         dialog.close();
       };
-      const upload = new Upload("image", choose);
+      const { title } = CHOICES[what];
+      const upload = new Upload(what, (address) => choose({ address, captions: [] }));
       const alt = described ? el("input", { type: "text", dir: "auto", id: "picture-alt" }) : null;
-      const grid = el("div", { class: "picture-grid" });
+      const grid = el("div", { class: `picture-grid ${what}-grid` });
+      const search = el("input", {
+        type: "search",
+        dir: "auto",
+        placeholder: texts.search_media,
+        "aria-label": texts.search_media,
+        on: {
+          input: () => {
+            clearTimeout(timer);
+            timer = setTimeout(() => showChoices(grid, what, search.value, choose), SEARCH_DELAY);
+          },
+        },
+      });
       const dialog = el(
         "dialog",
-        { class: "admin-dialog picture-dialog", "aria-label": texts.choose_picture },
-        el("h2", { text: texts.choose_picture }),
+        { class: "admin-dialog picture-dialog", "aria-label": title },
+        el("h2", { text: title }),
         alt && el("p", {}, el("label", { for: "picture-alt", text: texts.picture_alt }), alt),
-        el("p", { class: "media-choose" }, upload.button, upload.file, upload.line),
+        el("p", { class: "media-choose" }, upload.button, upload.file, search, upload.line),
         grid,
         el("p", {}, el("button", { type: "button", text: texts.cancel, on: { click: () => dialog.close() } })),
       );
       dialog.addEventListener("close", () => {
+        clearTimeout(timer);
         upload.cancel();
         dialog.remove();
         resolve(chosen);
       });
       document.body.append(dialog);
       dialog.showModal();
-      showRecent(grid, choose);
+      showChoices(grid, what, "", choose);
     });
+  }
 
-  async function showRecent(grid, choose) {
+  /* Resolves with `src` and, if `described`, `alt`. */
+  Memora.choosePicture = async (options) => {
+    const chosen = await chooseMedia("image", options);
+    return chosen && { src: chosen.address, alt: chosen.alt };
+  };
+
+  async function showChoices(grid, what, words, choose) {
+    const { kind, title, none } = CHOICES[what];
+    grid.dataset.words = words;
     try {
-      const answer = await fetch(urls.recent_images);
+      const answer = await fetch(`${urls.recent_media}?${new URLSearchParams({ kind, q: words })}`);
       if (answer.redirected) {
         Memora.showSignedOut(grid);
         return;
       }
-      const { images } = await answer.json();
+      const { files } = await answer.json();
+      if (grid.dataset.words !== words) return; // a later search is running
       grid.replaceChildren(
-        ...images.map((src) =>
+        ...files.map((file) =>
           el(
             "button",
-            { type: "button", "aria-label": texts.choose_picture, on: { click: () => choose(src) } },
-            el("img", { src, alt: "", loading: "lazy" }),
+            {
+              type: "button",
+              "aria-label": `${title}: ${file.alt || file.name}`,
+              on: { click: () => choose(file) },
+            },
+            what === "image" ? el("img", { src: file.address, alt: "", loading: "lazy" }) : null,
+            el("small", { dir: "auto", text: file.name }),
           ),
         ),
       );
-      if (!images.length) grid.textContent = texts.no_pictures;
+      if (!files.length) grid.textContent = words ? texts.nothing_found : none;
     } catch {
       grid.textContent = texts.no_answer;
     }
@@ -230,7 +267,28 @@
     }
 
     chooser() {
-      return "";
+      const choose = async () => {
+        const chosen = await chooseMedia("video");
+        if (!chosen) return;
+        this.onInput(chosen.address);
+        if (chosen.captions.length) this.keepProperty("captions", chosen.captions);
+      };
+      return el("button", {
+        type: "button",
+        class: "media-recent",
+        text: texts.recent_videos,
+        on: { click: choose },
+      });
+    }
+
+    /* Set another field of the stage, such as the length. */
+    keepProperty(name, value) {
+      if (!this.parent?.schema.properties[name]) return;
+      this.parent.addObjectProperty(name);
+      this.parent.editors[name].setValue(value);
+      this.parent.onChange(true);
+      this.parent.refreshValue();
+      this.onChange(true);
     }
 
     picture(source) {
@@ -247,12 +305,8 @@
       probe.src = URL.createObjectURL(file);
       probe.onloadedmetadata = () => {
         URL.revokeObjectURL(probe.src);
-        if (!Number.isFinite(probe.duration) || !this.parent?.schema.properties.duration) return;
-        this.parent.addObjectProperty("duration");
-        this.parent.editors.duration.setValue(Math.max(1, Math.round(probe.duration)));
-        this.parent.onChange(true);
-        this.parent.refreshValue();
-        this.onChange(true);
+        if (!Number.isFinite(probe.duration)) return;
+        this.keepProperty("duration", Math.max(1, Math.round(probe.duration)));
       };
     }
   }

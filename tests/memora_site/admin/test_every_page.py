@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.urls import reverse
 
+from content.models import MediaFile, MediaKind
 from plans.models import AcademicPlan, Grade, ScheduledChange, Season, Stream
 from players import audit
 from players.models import (
@@ -60,6 +61,7 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LANGUAGES = ["ar", "en"]
+CAPTIONS = {"language": "ar", "cues": [{"start": 0, "end": 1, "text": "أهلا"}]}
 
 
 def url(model, page, *args):
@@ -72,6 +74,9 @@ def url(model, page, *args):
 def world(player, plan, stage):
     """Create at least one row of everything that the admin shows."""
     PublishingSettings.get_solo()
+    MediaFile.objects.create(
+        kind=MediaKind.VIDEO, path="unit/a.mp4", name="a.mp4", captions=[CAPTIONS]
+    )
     for model in (Grade, Season, Stream):
         model.objects.create(title=f"A {model.__name__}")
     User.objects.create_user("aide@example.com", "staff-password-1", is_staff=True)

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.urls import URLPattern, URLResolver, reverse
 
-from content.models import Node
+from content.models import MediaFile, Node
 from memora_site import staff_api
 from plans.models import AcademicPlan, ScheduledChange
 from players import roles, urls as players_urls
@@ -104,6 +104,8 @@ def example_of(name, argument):
             return PlayerProfile.objects.order_by("pk").first().pk
         case "pk" if name == "export_subject":
             return lesson().subject_pk
+        case "pk" if name.startswith("content_mediafile"):
+            return MediaFile.objects.get().pk
         case "pk" if name.startswith("import_students"):
             return StudentImport.objects.get().pk
         case "pk" | "node_pk":

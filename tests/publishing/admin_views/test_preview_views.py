@@ -636,20 +636,36 @@ def test_a_picture_is_kept_under_a_name_nobody_chose(browser):
     assert status_of(Client(), url) == 200  # apps read uploads without signing in
 
 
+def choices(browser, **query) -> list:
+    answer = browser.get(reverse("admin:recent_media"), {"kind": "picture", **query})
+    return answer.json()["files"]
+
+
 def test_the_pictures_kept_last_can_be_chosen_again(
     browser, browser_of, settings, tmp_path, monkeypatch
 ):
     settings.MEDIA_ROOT = tmp_path
-    recent = reverse("admin:recent_images")
-    assert browser.get(recent).json() == {"images": []}
+    assert choices(browser) == []
     monkeypatch.setattr(upload_views, "MAX_RECENT", 2)
     kept = []
     for minute in range(3):
         with time_machine.travel(datetime(2026, 11, 20, 12, minute, tzinfo=UTC)):
             url = upload(browser, "a.png", picture(size=minute + 1)).json()["url"]
             kept.append(url)
-    assert browser.get(recent).json() == {"images": [kept[2], kept[1]]}
+    assert [file["address"] for file in choices(browser)] == [kept[2], kept[1]]
+    recent = reverse("admin:recent_media")
     assert browser_of(roles.PUBLISHERS).get(recent).status_code == 403
+
+
+def test_a_picture_is_found_by_its_name_and_comes_with_its_description(browser):
+    upload(browser, "a.png", picture(size=1))
+    upload(browser, "خليّة.png", picture(size=2))
+    MediaFile.objects.filter(name="a.png").update(alt="A leaf")
+    (found,) = choices(browser, q="خلية")
+    assert found["name"] == "خليّة.png"
+    (found,) = choices(browser, q="LEAF")
+    assert (found["alt"], found["captions"]) == ("A leaf", [])
+    assert choices(browser, kind="video") == []
 
 
 def test_equal_pictures_are_stored_once(browser):

@@ -1,0 +1,3 @@
+"""The staff and content of all admin tests."""
+
+from tests.admin_fixtures import *  # noqa: F403 - pytest finds fixtures by their names
