@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgettext
 
 from content import kinds
 from content.kinds import Kind
@@ -88,7 +88,7 @@ def _contents(row: Row, seen: int | None) -> SafeString | str:
         count = row.stages
         if row.is_unfinished:
             why = _("A newer version is saved that students see when it is complete.")
-            return badge("✎", _("Not finished"), "waiting", why=why)
+            return badge("✎", pgettext("lesson", "Not finished"), "waiting", why=why)
         if count == 0 and row.node.is_published:
             why = _("Students will see an empty lesson: add a stage.")
             return badge("!", _("No stages"), "waiting", why=why)
