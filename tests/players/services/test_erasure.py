@@ -762,6 +762,7 @@ def test_the_export_holds_everything_that_erasing_removes(student):
     assert unnamed == {
         "players.PlayerProfile.user",  # the part called "player"
         "players.StaffRequest.owner",  # of former staff, for a day
+        "content.FormDraft.user",  # unsaved work, of former staff
         "players.User_groups.user",  # rights, of former staff
         "players.User_user_permissions.user",
         "players.StudyGroup_teachers.user",
