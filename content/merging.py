@@ -383,12 +383,24 @@ def _order(
     return result
 
 
+def _positions(stages: Sequence[dict[str, str]]) -> list[int]:
+    """Return the stages' positions; new ones unless theirs are in order.
+
+    Saving a page without a change must not change the positions.
+    """
+    places = [whole_number(values.get("position", "")) for values in stages]
+    known = [place for place in places if place is not None]
+    if len(known) == len(stages) and known == sorted(set(known)):
+        return known
+    return list(range(1, len(stages) + 1))
+
+
 def _write(data: QueryDict, stages: list[dict[str, str]], lesson_pk: int) -> None:
     """Replace the stages in a form's data: stored ones first, as Django expects them."""
     for name in [name for name in data if name.startswith(f"{PREFIX}-")]:
         if name.removeprefix(f"{PREFIX}-")[:1].isdigit():
             del data[name]
-    for place, values in enumerate(stages, start=1):
+    for place, values in zip(_positions(stages), stages, strict=True):
         values |= {"position": str(place), "lesson": str(lesson_pk)}
     stages = sorted(stages, key=lambda values: not values.get("id"))
     for number, values in enumerate(stages):
