@@ -12,6 +12,7 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from PIL import Image
 
+from content import services
 from content.curriculum import archive, export_archive, import_curriculum
 from content.curriculum.report import Counts
 from content.media import library
@@ -151,7 +152,7 @@ def test_an_export_makes_the_same_subject_elsewhere(settings, tmp_path):
     exported = io.BytesIO()
     export_archive("SUBJ-ZIP", exported)
     before = configs()
-    Node.objects.all().delete()
+    services.delete_node(node=Node.objects.get(public_id="SUBJ-ZIP"))
     MediaFile.objects.all().delete()
     settings.MEDIA_ROOT = tmp_path / "elsewhere"
     settings.VIDEO_ROOT = tmp_path / "videos elsewhere"
