@@ -9,7 +9,7 @@ from django import forms
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from content import kinds, merging
+from content import kinds, lesson_data, unfinished
 from content.field_lists import NodeFields, StageFields
 from content.json_errors import Fault
 from content.kinds import Kind
@@ -114,10 +114,10 @@ class NodeForm(OptimisticLockForm):
     def version(row: Node) -> str:
         """Return a text that changes with the node's own fields and stages.
 
-        A lesson's has a hash of each of them (`content.merging`).
+        A lesson's has a hash of each of them (`content.lesson_data`).
         """
         if row.kind == NodeKind.LESSON:
-            return merging.version_of(merging.current_content(row))
+            return lesson_data.version_of(unfinished.current_content(row))
         return f"{row.updated_at.isoformat()}/{row.stages_revision}"
 
     def lock(self) -> Node | None:
@@ -179,7 +179,7 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
     """One stage; ``LessonStage.clean`` validates its config by the type's schema."""
 
     key = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
-    """The key of a new stage of an unfinished lesson (`content.merging`)."""
+    """The key of a new stage of an unfinished lesson (`content.unfinished`)."""
 
     config = ReadableJSONField(
         label=capfirst(LessonStage._meta.get_field("config").verbose_name),

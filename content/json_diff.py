@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from content.word_diff import visible
+
 Path = tuple[str | int, ...]
 """Keys, numbers of entries (from 1), and names of entries that have one."""
 Ignored = Callable[[str], bool]
@@ -100,7 +102,7 @@ def _of_named(
 ) -> Iterator[Difference]:
     entries = {**old, **new}
     yield from _of_values(
-        old, new, ignored, path, name=lambda key: _name_of(entries[key], key)
+        old, new, ignored, path, name=lambda key: name_of(entries[key], key)
     )
     before = [key for key in old if key in new]
     after = [key for key in new if key in old]
@@ -108,14 +110,23 @@ def _of_named(
         yield Difference(
             path,
             DifferenceKind.REORDERED,
-            old=[_name_of(old[key], key) for key in before],
-            new=[_name_of(new[key], key) for key in after],
+            old=[name_of(old[key], key) for key in before],
+            new=[name_of(new[key], key) for key in after],
         )
 
 
-def _name_of(entry: Any, key: str) -> str:
-    title = entry.get("title") or entry.get("text")
-    return f"“{title}”" if isinstance(title, str) and len(title) <= 60 else key
+def name_of(entry: Any, key: str) -> str:
+    """Return how paths name an entry with an id: by its title or text, else its id."""
+    found = (entry[name] for name in _NAMES if entry.get(name))
+    title = next((visible(text) for text in found if isinstance(text, str)), "")
+    if len(title) > _LONGEST_NAME:
+        title = f"{title[:_LONGEST_NAME]}…"
+    return f"“{title}”" if title else key
+
+
+_NAMES = ("title", "text", "prompt", "front", "left", "right")
+"""The fields that name an entry; questions and cards have no title."""
+_LONGEST_NAME = 60
 
 
 def _of_lists(

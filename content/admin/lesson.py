@@ -4,100 +4,32 @@ It writes through `content.services`.
 """
 
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any
 
-from adminsortable2.admin import SortableAdminBase, SortableStackedInline
+from adminsortable2.admin import SortableAdminBase
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
-from django.forms import Media
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.templatetags.static import static
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content import kinds, locks, merging, services, stage_editor
-from content.drafts.pages import DraftPages, clock
+from content import kinds, services, stage_editor
+from content.admin.stages import StageInline, media_faults
+from content.admin.unfinished import MergedLessons
 from content.field_lists import NodeFields
-from content.forms import NodeForm, StageForm, StageFormSet
+from content.forms import NodeForm
 from content.hooks import lesson_panels, node_links
-from content.json_errors import path_text
 from content.kinds import Kind
-from content.media import faults, library
-from content.models import LessonStage, Node, NodeKind, UnfinishedLesson
+from content.media import library
+from content.models import Node
 from content.queries import neighbours
 from core.errors import StructureError
-from core.parsing import as_key, is_key, whole_number
-
-_MAX_EMPTY_STAGES = 10
+from core.parsing import is_key
 
 
-class StageInline(SortableStackedInline):
-    """A lesson's stages, shown as cards; without JavaScript, as plain forms."""
-
-    model = LessonStage
-    form = StageForm
-    formset = StageFormSet
-    template = "admin/content/node/stages.html"
-    extra = 0
-    ordering = ("position",)
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    ("type", "title"),
-                    "config",
-                    ("target_time", "weight", "is_skippable"),
-                )
-            },
-        ),
-    )
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return our fieldsets with the hidden position field that dragging sets."""
-        name, options = self.fieldsets[0]
-        return ((name, {"fields": (*options["fields"], self.default_order_field)}),)
-
-    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
-        """Return how many empty forms to show without JavaScript: ``?stages=2``."""
-        value = request.GET.get("stages", "")
-        stages = whole_number(value)
-        return self.extra if stages is None else min(stages, _MAX_EMPTY_STAGES)
-
-    @property
-    def media(self) -> Media:
-        """Only our scripts; they also sort the cards."""
-        scripts: list[Any] = [
-            Script("vendor/json-editor/jsoneditor.js"),
-            Script("memora/html.js"),
-            *(Script(f"memora/{name}.js") for name in stage_editor.SCRIPTS),
-        ]
-        return Media(css={"all": ["memora/stages.css"]}, js=scripts)
-
-
-class Script:
-    """A deferred script, for the media of a form."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __html__(self) -> SafeString:
-        return format_html('<script src="{}" defer></script>', static(self.path))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Script) and self.path == other.path
-
-    def __hash__(self) -> int:
-        return hash(self.path)
-
-
-class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
+class NodePage(MergedLessons, SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
     """The page to add and change one node of the tree."""
 
     form = NodeForm
@@ -162,110 +94,6 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
             messages.error(request, refusal.message)
         return HttpResponseRedirect(reverse("admin:content_node_changelist"))
 
-    def _merge_posted(self, request: HttpRequest, object_id: str | None) -> None:
-        """Merge a lesson's posted form with what others saved meanwhile.
-
-        The lesson's subject stays locked until the transaction ends.
-        """
-        lesson = self._lesson(object_id)
-        if lesson is None or not self.has_change_permission(request, lesson):
-            return
-        locks.lock_subjects([lesson.subject_pk])
-        request.POST = self._merged(request, request.POST.copy(), lesson)  # type: ignore[assignment]
-
-    def _keep_unfinished(
-        self, request: HttpRequest, answer: HttpResponse
-    ) -> HttpResponse | None:
-        """Keep a posted lesson whose stages are not complete; return the redirect.
-
-        None if the form was saved, or refused for another reason. A new lesson is
-        created as a draft without stages.
-        """
-        context: dict[str, Any] = getattr(answer, "context_data", None) or {}
-        inlines = context.get("inline_admin_formsets")
-        if request.method != "POST" or not inlines:
-            return None
-        form, formset = context["adminform"].form, inlines[0].formset
-        if not form.is_valid() or not any(formset.errors):
-            return None
-        lesson: Node = form.instance
-        if lesson.pk is None:
-            form.cleaned_data["is_published"] = False
-            self.save_model(request, lesson, form, change=False)
-            self.log_addition(request, lesson, _("Created, not finished"))
-        try:
-            merging.keep_unfinished(
-                cast(QueryDict, request.POST),
-                lesson=lesson,
-                user_pk=request.user.pk,
-                now=timezone.now(),
-            )
-        except ValidationError as error:
-            messages.error(request, " ".join(error.messages))
-            return None
-        self.discard_draft(request)
-        messages.warning(
-            request,
-            _(
-                "The lesson is kept, but it is not finished: students do not see these "
-                "changes before everything below is complete."
-            ),
-        )
-        page = reverse("admin:content_node_change", args=[lesson.pk])
-        return HttpResponseRedirect(page)
-
-    def unsaved_data(
-        self, request: HttpRequest, object_id: str | None, extra: dict[str, Any]
-    ) -> QueryDict | None:
-        """Return the editor's draft, or else the lesson's unfinished version."""
-        data = super().unsaved_data(request, object_id, extra)
-        unfinished = (
-            UnfinishedLesson.objects.filter(lesson_id=as_key(object_id or ""))
-            .select_related("lesson", "saved_by")
-            .first()
-        )
-        if unfinished is None:
-            return data
-        extra["unfinished"] = unfinished
-        extra["unfinished_time"] = clock(unfinished.saved_at)
-        if data is None:
-            stored = merging.stored_content(unfinished.lesson)
-            data = merging.unfinished_data(unfinished, stored)
-            data["seen"] = NodeForm.version(unfinished.lesson)
-        return data
-
-    def discard_unfinished(self, page: str) -> None:
-        UnfinishedLesson.objects.filter(lesson_id=as_key(page)).delete()
-
-    def before_restoring(
-        self, request: HttpRequest, object_id: str | None, data: QueryDict
-    ) -> None:
-        lesson = self._lesson(object_id)
-        if lesson is None:
-            super().before_restoring(request, object_id, data)
-            return
-        merged = self._merged(request, data, lesson)
-        data.clear()
-        for name, values in merged.lists():
-            data.setlist(name, values)
-
-    @staticmethod
-    def _lesson(object_id: str | None) -> Node | None:
-        if object_id is None or not is_key(object_id):
-            return None
-        lessons = Node.objects.filter(kind=NodeKind.LESSON)
-        found: Node | None = lessons.filter(pk=object_id).first()
-        return found
-
-    def _merged(self, request: HttpRequest, data: QueryDict, lesson: Node) -> QueryDict:
-        """Return the data merged with the stored lesson, and tell the user about it."""
-        stored = merging.current_content(lesson)
-        merged = merging.merge(data, stored=stored, lesson_pk=lesson.pk)
-        request.merge_conflicts = merged.conflicts  # type: ignore[attr-defined]
-        for note in merged.notes:
-            messages.info(request, note)
-        return merged.data
-
     def render_change_form(  # type: ignore[override]
         self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
     ) -> HttpResponse:
@@ -277,7 +105,7 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
         if self._kind(request, obj) is Kind.LESSON:
             response.template_name = _LESSON_PAGE  # type: ignore[attr-defined]
             response.context_data |= _lesson_context(request, obj)  # type: ignore[attr-defined]
-            response.context_data["media_faults"] = _media_faults(context)  # type: ignore[attr-defined]
+            response.context_data["media_faults"] = media_faults(context)  # type: ignore[attr-defined]
             conflicts = getattr(request, "merge_conflicts", [])
             response.context_data["conflicts"] = conflicts  # type: ignore[attr-defined]
         return response
@@ -392,23 +220,6 @@ def _lesson_context(request: HttpRequest, lesson: Node | None) -> dict[str, Any]
         ),
         "notes": lesson_panels(request, lesson) if saved and lesson else [],
         "neighbours": neighbours(lesson) if saved and lesson else (None, None),
-    }
-
-
-def _media_faults(context: dict[str, Any]) -> dict[int, list[tuple[str, str]]]:
-    """Return, by stage, the places and reasons of stored media that students miss.
-
-    Videos in the bucket are not requested, so that the page does not wait for it.
-    """
-    stages = [
-        form.instance
-        for inline in context["inline_admin_formsets"]
-        for form in inline.formset.initial_forms
-    ]
-    found = faults.of_stages((stage.type, stage.stored_config) for stage in stages)
-    return {
-        stage.pk: [(path_text(path), reason) for path, reason in of_stage]
-        for stage, of_stage in zip(stages, found, strict=True)
     }
 
 

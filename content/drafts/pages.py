@@ -20,7 +20,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from content import merging
+from content import lesson_data
 from content.drafts import presence, storage
 from core.parsing import is_key
 
@@ -153,7 +153,7 @@ class DraftPages:
         draft = storage.load(user_pk=cast(int, request.user.pk), page=self._key(page))
         if draft is None:
             return None
-        data = merging.form_data(draft.data)
+        data = lesson_data.form_data(draft.data)
         self.before_restoring(request, object_id, data)
         extra["draft_time"] = clock(draft.saved_at)
         return data

@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from content.merging import MAX_BYTES
 from content.models import FormDraft
+from content.unfinished import MAX_BYTES
 from core.fields import CanonicalJSONEncoder
 
 MAX_PER_USER = 50

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from content import json_diff
+from content import field_labels, json_diff
 from content.history.recording import CHANGED, CREATED, DELETED
 from content.json_diff import Difference
 from content.models import LessonStage, Node, NodeKind
@@ -161,8 +161,10 @@ def field_changes(before: Any, after: Any, names: "Names") -> Iterable[FieldChan
             continue
         label = capfirst(str(tracked.verbose_name))
         if isinstance(tracked, models.JSONField):
-            inside = tuple(json_diff.differences(old, new))
-            yield FieldChange(label, "", "", inside)
+            inside = json_diff.differences(old, new)
+            if tracked.name == "config":
+                inside = field_labels.labelled(after.type, inside)
+            yield FieldChange(label, "", "", tuple(inside))
         else:
             yield FieldChange(
                 label, names.of_value(tracked, old), names.of_value(tracked, new)

@@ -9,7 +9,7 @@ from django.core.validators import MaxValueValidator
 from django.db import models, transaction
 from django.utils.translation import get_language, gettext_lazy as _
 
-from content import kinds, signals
+from content import field_labels, kinds, signals
 from content.field_lists import StageFields
 from content.fields import InlineTitleField, PublicIdField, StageTextField
 from content.history import recording
@@ -189,7 +189,9 @@ class LessonStage(FoldingModel, models.Model):
         try:
             cleaned = clean(self.type, self.config, previous=self._stored_config)
         except ConfigError as error:
-            raise ValidationError({"config": error.messages}) from error
+            raise ValidationError(
+                {"config": field_labels.sentences(self.type, error.faults)}
+            ) from error
         self.config = cleaned.config
         self.losses = cleaned.losses or self.losses  # empty if it was clean
 

@@ -1,6 +1,5 @@
 """Template filters for differences and times in the history pages."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,6 +24,7 @@ _CONTAINERS = ("stages", "config")
 """Steps of a path that the form does not show."""
 _CONTEXT = 60
 _MAX_LENGTH = 1500
+_MAX_LINES = 40
 
 
 @register.filter
@@ -38,7 +38,7 @@ def when(moment: datetime) -> SafeString:
 
 @register.filter
 def as_text(value: Any) -> str:
-    """Render a JSON value as text; a list or an object as a block."""
+    """Render a JSON value as text; a list or an object as the list of its texts."""
     match value:
         case None:
             return "–"
@@ -48,8 +48,32 @@ def as_text(value: Any) -> str:
             return _cut(value)
         case int() | float():
             return str(value)
-    block = _cut(json.dumps(value, ensure_ascii=False, indent=2))
-    return format_html('<pre class="readable" dir="ltr">{}</pre>', block)
+    lines = list(_leaves(value, ()))
+    shown = format_html_join(
+        "",
+        '<li dir="auto">{}{}</li>',
+        (
+            (f"{' › '.join(where)}: " if where else "", text)
+            for where, text in lines[:_MAX_LINES]
+        ),
+    )
+    more = format_html("<li>…</li>") if len(lines) > _MAX_LINES else ""
+    return format_html('<ul class="readable">{}{}</ul>', shown, more)
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield each text in a JSON value with its place; HTML as readers see it."""
+    if isinstance(value, dict):
+        labels = _field_labels(get_language() or "en")
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, labels.get(str(key), str(key))))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value, start=1):
+            above = (*path[:-1], f"{path[-1]} {number}") if path else (str(number),)
+            yield from _leaves(inner, above)
+    else:
+        text = word_diff.visible(value) if isinstance(value, str) else value
+        yield path, as_text(text)
 
 
 @register.simple_tag

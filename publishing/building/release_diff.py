@@ -1,13 +1,14 @@
 """Describe what the next publish of a plan will change, file by file, for editors."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 from django.utils.translation import gettext_lazy
 
-from content.json_diff import Difference, differences
+from content import field_labels
+from content.json_diff import Difference, differences, name_of
 from content.models import Node
 from plans.models import AcademicPlan
 from publishing.building import dry_run
@@ -178,7 +179,17 @@ def _differences(document: BuiltDocument, content: Any) -> Iterator[Difference]:
         before = orjson.loads(data)
     except orjson.JSONDecodeError:
         before = {}  # damaged on disk: all of the content counts as new
-    yield from differences(before, content, ignored=_is_ignored)
+    types = {
+        name_of(stage, stage["id"]): stage["type"]
+        for stage in content.get("stages", ())
+    }
+    for found in differences(before, content, ignored=_is_ignored):
+        above, inside = found.path[:3], found.path[3:]
+        if inside and above[0] == "stages" and above[2] == "config":
+            type_name = types.get(str(above[1]), "")
+            [found] = field_labels.labelled(type_name, [replace(found, path=inside)])
+            found = replace(found, path=(*above, *found.path))
+        yield found
 
 
 def _is_ignored(key: str) -> bool:

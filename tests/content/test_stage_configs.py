@@ -601,7 +601,7 @@ def test_a_bad_config_is_an_error_on_the_field_config():
     with pytest.raises(ValidationError) as caught:
         stage.full_clean()
     assert caught.value.message_dict == {
-        "config": ["config.pairs: must contain at least 2 pairs"]
+        "config": ["Pairs: must contain at least 2 pairs"]
     }
 
 

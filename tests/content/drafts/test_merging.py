@@ -98,6 +98,22 @@ def test_the_same_stage_changed_by_both_saves_nothing_and_shows_both(browser, le
     assert Node.objects.get(pk=lesson.pk).title == lesson.title
 
 
+def test_a_conflict_shows_the_visible_words_below_the_fields_label(browser, lesson):
+    mine, theirs = opened(browser, lesson), opened(browser, lesson)
+    text = "<p>The sum of the <b>angles</b> is {} degrees.</p>"
+    for data, number in ((theirs, "200"), (mine, "180")):
+        config = json.dumps({"format": "html", "body": text.format(number)})
+        page = save(browser, lesson, data, **{"stages-1-config": config})
+    [difference] = page.context["conflicts"][0].differences
+    assert difference.path == ("Text",)
+    shown = page.content.decode()
+    assert '<del dir="auto">180 </del> <ins dir="auto">200 </ins>' in shown
+    assert (
+        "angles&lt;"
+        not in shown.partition("lesson-conflicts")[2].partition("</section>")[0]
+    )
+
+
 @pytest.mark.parametrize("version", ["mine", "theirs"])
 def test_the_chosen_version_of_a_stage_is_saved(browser, lesson, version):
     mine, theirs = opened(browser, lesson), opened(browser, lesson)

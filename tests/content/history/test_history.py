@@ -124,7 +124,7 @@ def test_stages_belong_to_their_lessons_history(stage, maths):
     assert removed.rows[0].how == "-"
     [field] = changed.rows[0].fields
     assert [(d.place, d.old, d.new) for d in field.inside] == [
-        ("body", "Read this.", "Read it twice.")
+        ("Text", "Read this.", "Read it twice.")
     ]
     assert added.rows[0].how == "+"
 

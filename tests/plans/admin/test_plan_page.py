@@ -672,7 +672,7 @@ def test_an_edit_shows_as_what_it_changes_in_each_file(browser, plan, stage):
     stage.config = {**TEXT, "body": "Read it twice."}
     stage.save()
     assert told(plan) == {
-        ("Lesson", "stages › “Intro” › config › body"): (
+        ("Lesson", "stages › “Intro” › config › Text"): (
             "Read this.",
             "Read it twice.",
         )
