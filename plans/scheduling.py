@@ -85,8 +85,8 @@ def schedule(
         aspect: the `OverrideAspect` that ``REMOVE_OVERRIDE`` removes.
 
     Raises:
-        ValidationError: the time has passed or is years away, the action does not fit the target, or the
-            override could not be set today.
+        ValidationError: the time has passed or is years away, the action does not fit
+            the target, or the override could not be set today.
     """
     due_at = due_at.replace(second=0, microsecond=0)
     if due_at <= now:

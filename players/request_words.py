@@ -64,7 +64,7 @@ _REQUESTS: dict[str, Promise] = {
     "new-password": gettext_lazy("page to set a new password"),
     "may-send": _UPLOAD,
     "watch_video": gettext_lazy("video"),
-    "recent_images": gettext_lazy("pictures"),
+    "recent_media": gettext_lazy("pictures and videos"),
     "players_dashboard": gettext_lazy("player dashboard"),
     "publishing_dashboard": gettext_lazy("publishing dashboard"),
 }
