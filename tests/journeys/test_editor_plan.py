@@ -64,7 +64,7 @@ def test_a_plan_from_nothing_to_published(open_page, branch):
     page.get_by_role("link", name="Upcoming changes").click()
     page.get_by_text(re.compile(r"\d+ files added")).wait_for()
     page.get_by_role("button", name="Publish now").click()
-    page.get_by_text("Up to date").wait_for()
+    page.locator(".badge", has_text="Up to date").wait_for()
     assert Publication.objects.get(plan=plan).generation is not None
 
 
