@@ -1,7 +1,10 @@
 """Read a subject's tree in a fixed number of queries."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.core.files.storage import default_storage
@@ -10,10 +13,12 @@ from django.db.models import Count, Exists, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 
 from content.field_lists import NodeFields, StageFields
+from content.history.revert import version_at
 from content.kinds import Kind
 from content.models import LessonStage, Node, StageQuerySet
 from content.tree import ContentNode, Stage
 from core.batches import BATCH_SIZE, batches
+from core.fields import CanonicalJSONEncoder
 
 _NODE = ("public_id", "kind", "trashed_at", "bit_index", *NodeFields.CONTENT)
 """The columns that a `ContentNode` is made of, besides its key."""
@@ -154,6 +159,32 @@ def load_lesson(lesson: Node) -> ContentNode:
     """Return the lesson with its stored stages. One query."""
     stages = _load_stages(LessonStage.objects.filter(lesson=lesson))
     return content_node(lesson, stages=stages.get(lesson.pk, ()))
+
+
+def load_earlier_lesson(lesson: Node, moment: datetime) -> ContentNode | None:
+    """Return the lesson with its stages at ``moment``; None if it did not exist.
+
+    Two queries.
+    """
+    version = version_at(lesson, moment)
+    if version is None:
+        return None
+    earlier = copy(lesson)
+    for name in NodeFields.CONTENT:
+        setattr(earlier, name, getattr(version.lesson, name))
+    stages = [
+        Stage(
+            id=row.public_id,
+            config=json.dumps(row.config, cls=CanonicalJSONEncoder),
+            **{
+                name: getattr(row, name)
+                for name in StageFields.CONTENT
+                if name != "config"
+            },
+        )
+        for row in version.stages
+    ]
+    return content_node(earlier, stages=stages)
 
 
 def neighbours(lesson: Node) -> tuple[Node | None, Node | None]:

@@ -22,6 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext, pgettext
 
 from content import tree_rows
+from content.admin.tree_labels import unfinished_badge
 from content.admin.tree_search import expanded_nodes
 from content.models import Node, NodeKind
 from content.tree_rows import Branch
@@ -69,6 +70,7 @@ class Row:
     why: str
     lessons: SafeString | str
     overrides: list[OverrideRow]
+    unfinished: SafeString | None
     scheduled: SafeString | None
     inside: int
     """The number of nodes inside it that have overrides."""
@@ -256,6 +258,7 @@ class _Table:
                 else labels.lesson_count_text(explanation.lessons, explanation.total)
             ),
             overrides=self.overrides_by_target.get(row.node.pk, []),
+            unfinished=unfinished_badge() if row.is_unfinished else None,
             scheduled=self.scheduled.get(row.node.pk),
             inside=self.inside.get(row.node.pk, 0),
             is_open=is_open if row.is_holding else None,

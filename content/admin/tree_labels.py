@@ -83,12 +83,17 @@ def _access(row: Row) -> SafeString | str:
     return ""
 
 
+def unfinished_badge() -> SafeString:
+    """Render the mark of a lesson whose last saved version is not complete."""
+    why = _("A newer version is saved that students see when it is complete.")
+    return badge("✎", pgettext("lesson", "Not finished"), "waiting", why=why)
+
+
 def _contents(row: Row, seen: int | None) -> SafeString | str:
     if row.node.kind == NodeKind.LESSON:
         count = row.stages
         if row.is_unfinished:
-            why = _("A newer version is saved that students see when it is complete.")
-            return badge("✎", pgettext("lesson", "Not finished"), "waiting", why=why)
+            return unfinished_badge()
         if count == 0 and row.node.is_published:
             why = _("Students will see an empty lesson: add a stage.")
             return badge("!", _("No stages"), "waiting", why=why)

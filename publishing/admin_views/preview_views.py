@@ -1,5 +1,7 @@
 """Previews of a lesson, a topic or a plan as students see it, draft or published.
 
+A lesson is also shown as it was at an earlier time.
+
 Each preview is two pages: an admin page with the choices, and in its frame, as wide as
 a phone or a desktop, a page that shows the documents as the app would. Editors wrote
 the content, so the page runs only our own scripts and only our own pages may frame it
@@ -7,7 +9,8 @@ the content, so the page runs only our own scripts and only our own pages may fr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,10 +27,10 @@ from django.views.decorators.http import require_safe
 
 from content.kinds import Kind
 from content.models import Node
-from content.queries import load_lesson
+from content.queries import load_earlier_lesson, load_lesson
 from core import folding
 from core.badges import LOCK, badge
-from core.parsing import whole_number
+from core.parsing import parse_time, whole_number
 from plans.models import AcademicPlan
 from publishing.admin_views import live_preview_views
 from publishing.admin_views.preview_parts import (
@@ -67,14 +70,15 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
 # --- The choice of plan and state -----------------------------------------------------
 
 _GENERATION = "generation-"
+_EARLIER = "earlier-"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The choice of plan, and of its draft, its published or its earlier content.
 
-    ``state`` is ``draft``, ``published`` or ``generation-`` with the number of a kept
-    generation.
+    ``state`` is ``draft``, ``published``, ``generation-`` with the number of a kept
+    generation or, for lessons, ``earlier-`` with a time in ISO 8601.
     """
 
     plan: AcademicPlan | None
@@ -84,12 +88,17 @@ class Choice:
     @property
     def published(self) -> bool:
         """Whether files that were published are shown."""
-        return self.state != "draft"
+        return self.state == "published" or self.generation is not None
 
     @property
     def generation(self) -> int | None:
         """The number of the kept generation that is shown."""
         return whole_number(self.state.removeprefix(_GENERATION))
+
+    @property
+    def moment(self) -> datetime | None:
+        """The time whose version of the lesson is shown."""
+        return parse_time(self.state.removeprefix(_EARLIER))
 
     @property
     def plan_id(self) -> str:
@@ -141,6 +150,9 @@ def _state(request: HttpRequest) -> str:
         if not request.user.has_perm("publishing.view_publication"):
             raise PermissionDenied
         return f"{_GENERATION}{number}"
+    moment = parse_time(state.removeprefix(_EARLIER))
+    if state.startswith(_EARLIER) and moment is not None:
+        return f"{_EARLIER}{moment.isoformat()}"
     return "published" if state == "published" else "draft"
 
 
@@ -252,10 +264,7 @@ def _topic(
 def _lesson(
     _request: HttpRequest, lesson: Node, choice: Choice
 ) -> tuple[str, dict[str, Any]]:
-    if choice.published:
-        document = draft_documents.published_lesson(lesson.public_id)
-    else:
-        document = draft_documents.lesson_document(load_lesson(lesson))
+    document = _lesson_document(lesson, choice)
     if document is None:
         return _missing(choice)
     assert lesson.parent is not None
@@ -269,9 +278,21 @@ def _lesson(
         "folding": folding.tables(),
         "badge": access_badge(entry["access"]) if entry else "",
         "is_hidden": choice.plan is not None and entry is None,
+        "title": document["title"],
         "topic": lesson.parent,
+        # Only the lesson is shown as it was.
+        "query": (replace(choice, state="draft") if choice.moment else choice).query,
         **language_and_direction(lesson),
     }
+
+
+def _lesson_document(lesson: Node, choice: Choice) -> Document | None:
+    if choice.published:
+        return draft_documents.published_lesson(lesson.public_id)
+    if choice.moment is None:
+        return draft_documents.lesson_document(load_lesson(lesson))
+    earlier = load_earlier_lesson(lesson, choice.moment)
+    return None if earlier is None else draft_documents.lesson_document(earlier)
 
 
 def _branch(
@@ -338,6 +359,8 @@ def _document(path: str, node: Node, choice: Choice) -> tuple[Document | None, s
 def _missing(choice: Choice) -> tuple[str, dict[str, Any]]:
     if choice.published:
         why = _("This is not published in this plan yet. Show the draft instead.")
+    elif choice.moment:
+        why = _("The history has no version of this lesson at that time.")
     else:
         why = _(
             "Students of this plan will not see this: it contains no lessons, or it "

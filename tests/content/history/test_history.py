@@ -1,6 +1,7 @@
 """Who changed which field and when; and restoring an earlier version."""
 
 import json
+import re
 
 import pytest
 from django.db import connection
@@ -211,6 +212,23 @@ def test_the_page_reads_the_same_queries_however_long_the_history(
     with django_assert_num_queries(8):
         page = browser.get(history_url(maths["lesson"]))
     assert "?page=2" in page.content.decode()
+
+
+def test_each_earlier_version_of_a_lesson_can_be_previewed(browser, maths):
+    lesson = maths["lesson"]
+    rename(lesson, "Second")
+    rename(lesson, "Third")
+    page = browser.get(history_url(lesson)).content.decode()
+    links = re.findall(r'href="([^"]*state=earlier-[^"]*)"', page)
+    assert len(links) == len(edits(lesson)) - 1
+    inner = links[0].replace("/?state", "/app/?state")
+    assert ">Second<" in browser.get(inner).content.decode()
+
+
+def test_other_content_has_no_versions_to_preview(browser, maths):
+    rename(maths["unit"], "Second")
+    page = browser.get(history_url(maths["unit"])).content.decode()
+    assert "Preview this version" not in page
 
 
 # --- Restoring --------------------------------------------------------------

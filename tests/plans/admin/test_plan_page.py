@@ -9,10 +9,11 @@ from django.db import connection, models
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from content import services, tree_rows
 from content.kinds import Kind
-from content.models import LessonStage, Node, SubjectState
+from content.models import LessonStage, Node, SubjectState, UnfinishedLesson
 from plans import services as plan_services, tree_views
 from plans.models import AcademicPlan, PlanOverride
 from publishing import queue
@@ -124,6 +125,15 @@ def test_drafts_and_empty_branches_say_so(plan, maths, branch):
     found = rows(plan, *branch)
     assert "Draft" in found[maths["lessons"][1].pk].absence
     assert "Empty, not shown" in found[empty.pk].absence
+
+
+def test_a_lesson_that_is_not_finished_is_marked(plan, maths, branch):
+    UnfinishedLesson.objects.create(
+        lesson=maths["lesson"], data=[], saved_at=timezone.now()
+    )
+    found = rows(plan, *branch)
+    assert "Not finished" in found[maths["lesson"].pk].unfinished
+    assert found[maths["lessons"][1].pk].unfinished is None
 
 
 def test_what_is_in_the_trash_is_not_shown(plan, maths, branch):

@@ -741,6 +741,64 @@ def test_text_has_the_direction_of_its_first_letter():
     assert preview_parts.direction_of("123") == "ltr"
 
 
+# --- Earlier versions -----------------------------------------------------------------
+
+
+@pytest.fixture
+def changed_lesson(branch):
+    """A lesson that was renamed, with another stage, and the state before it."""
+    lesson = branch.lessons[0]
+    before = f"earlier-{datetime.now(UTC).isoformat()}"
+    lesson.title = "Renamed"
+    lesson.save(update_fields=["title"])
+    LessonStage.objects.filter(lesson=lesson).update(title="Second thoughts")
+    return lesson, before
+
+
+def test_a_lesson_is_previewed_as_it_was(browser, changed_lesson):
+    lesson, before = changed_lesson
+    page = browser.get(app("lesson", lesson), {"state": before})
+    document = document_on(page)
+    assert document["title"] == "Lesson 1"
+    assert [stage["title"] for stage in document["stages"]] == ["First step"]
+    assert "Renamed" not in page.content.decode()
+
+
+def test_only_the_lesson_is_shown_as_it_was(browser, changed_lesson):
+    lesson, before = changed_lesson
+    page = browser.get(app("lesson", lesson), {"state": before}).content.decode()
+    assert "state=draft" in page
+    assert "state=earlier" not in page
+
+
+def test_the_choices_name_the_time_of_the_version(browser, changed_lesson):
+    lesson, before = changed_lesson
+    url = reverse("admin:preview_lesson", args=[lesson.public_id])
+    page = browser.get(url, {"state": before}).content.decode()
+    assert "The version of " in page
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ("earlier-2020-01-01T00:00:00+00:00", "no version of this lesson at that time"),
+        ("earlier-yesterday", "Second thoughts"),
+        ("2999-01-01T00:00:00+00:00", "Second thoughts"),
+    ],
+)
+def test_a_time_without_a_version_is_explained(browser, changed_lesson, state, shown):
+    lesson, _before = changed_lesson
+    assert (
+        shown in browser.get(app("lesson", lesson), {"state": state}).content.decode()
+    )
+
+
+def test_an_earlier_version_needs_the_right_of_the_preview(browser_of, changed_lesson):
+    lesson, before = changed_lesson
+    browser = browser_of(roles.SUPPORT)
+    assert browser.get(app("lesson", lesson), {"state": before}).status_code == 403
+
+
 # --- Kept generations -----------------------------------------------------------------
 
 
