@@ -66,12 +66,13 @@ def _labels(schema: Schema, path: Sequence[str | int]) -> list[str]:
 
 
 def _with_labels(schema: Schema, value: Any) -> Any:
-    """Return a JSON value with labels as keys, without the ids of items."""
+    """Return a JSON value with labels as keys, in the order of the form; without ids."""
     if isinstance(value, list):
         return [_with_labels(schema.get("items", {}), entry) for entry in value]
     if not isinstance(value, dict):
         return value
-    children = {key: _child(schema, key) for key in value}
+    known = [key for key in schema.get("properties", {}) if key in value]
+    children = {key: _child(schema, key) for key in [*known, *value]}
     return {
         _title(child) or key: _with_labels(child, value[key])
         for key, child in children.items()

@@ -63,3 +63,9 @@ def test_an_added_question_is_shown_by_labels_without_its_id():
     assert "Question: Why?" in shown
     assert "Options 1 › Answer: a bold one" in shown
     assert "ITEM-" not in shown
+
+
+def test_the_fields_of_an_added_question_are_in_the_order_of_the_form():
+    new = {"questions": [{"options": [], "explanation": "e", "prompt": "Why?"}]}
+    [found] = labelled("Quiz", differences({"questions": []}, new))
+    assert list(found.new)[0] == "Question"
