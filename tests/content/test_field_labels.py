@@ -68,4 +68,4 @@ def test_an_added_question_is_shown_by_labels_without_its_id():
 def test_the_fields_of_an_added_question_are_in_the_order_of_the_form():
     new = {"questions": [{"options": [], "explanation": "e", "prompt": "Why?"}]}
     [found] = labelled("Quiz", differences({"questions": []}, new))
-    assert list(found.new)[0] == "Question"
+    assert next(iter(found.new)) == "Question"
