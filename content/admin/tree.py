@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from content import kinds, tree_annotations, tree_rows, tree_updates
+from content.admin.quality import QualityPage
 from content.admin.text_search import TextSearchPage
 from content.admin.tree_labels import KIND_TEXTS, MENU_TEXTS, cells_of, script_texts
 from content.admin.tree_search import (
@@ -49,7 +50,7 @@ _PLACES = 30
 
 
 @admin.register(Node)
-class NodeAdmin(NodeHistory, TreeChanges, TextSearchPage):
+class NodeAdmin(NodeHistory, TreeChanges, TextSearchPage, QualityPage):
     """Subjects, tracks, units, topics and lessons, as one tree."""
 
     # Used by the autocomplete fields of other pages.
@@ -71,6 +72,7 @@ class NodeAdmin(NodeHistory, TreeChanges, TextSearchPage):
             ("do/", "do", require_POST(self.do_view)),
             ("undo/", "undo", require_POST(self.undo_view)),
             ("text/", "text", require_GET(self.text_search_view)),
+            ("<int:pk>/quality/", "quality", require_GET(self.quality_view)),
         ]
         own_urls = [
             path(address, self.admin_site.admin_view(view), name=f"content_node_{name}")

@@ -162,6 +162,7 @@ MENU_TEXTS: dict[str, Any] = {
     "publish_inside": gettext_lazy("Publish with everything inside"),
     "unpublish": gettext_lazy("Change to draft"),
     "schedule": gettext_lazy("Schedule…"),
+    "quality": gettext_lazy("Quality report"),
     "unpublish_inside": gettext_lazy("Change to draft with everything inside"),
     "free": gettext_lazy("Mark as free preview"),
     "not_free": gettext_lazy("Remove free preview"),

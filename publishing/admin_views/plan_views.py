@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
@@ -185,9 +185,13 @@ def head(
     run = request.GET.get("run", "")
     asked = SyncLog.objects.filter(plan=plan, pk=as_key(run)).first() if run else None
     query = urlencode({"tab": current_tab, **({"run": run} if asked else {})})
+    state = state_of(plan)
+    may_see_quality = not state.is_out and user.has_perm("content.view_node")
     context = {
-        "state": state_of(plan),
+        "state": state,
         "plan": plan,
+        # Their quality reports are linked until the first publish.
+        "unchecked_subjects": _subjects(plan) if may_see_quality else (),
         "here": current_tab,
         "may_publish": may_publish,
         "may_see_releases": user.has_perm("publishing.view_publication"),
@@ -199,6 +203,11 @@ def head(
         "preview_url": _preview_url(plan),
     }
     return render_to_string("admin/plans/plan_header.html", context, request)
+
+
+def _subjects(plan: AcademicPlan) -> QuerySet[Node]:
+    found: QuerySet[Node] = Node.objects.untrashed().filter(plan_subjects__plan=plan)
+    return found.order_by("plan_subjects__position", "plan_subjects__pk")
 
 
 def _preview_url(plan: AcademicPlan) -> str:

@@ -51,6 +51,8 @@ SHOWN = [
     ("exchange", "en", "light", "desktop"),
     ("text_search", "ar", "light", "desktop"),
     ("text_search", "en", "light", "desktop"),
+    ("quality", "ar", "light", "desktop"),
+    ("quality", "en", "light", "desktop"),
     ("student", "ar", "light", "desktop"),
     ("player_dashboard", "ar", "light", "desktop"),
     ("dashboard", "ar", "light", "desktop"),
@@ -277,6 +279,10 @@ def text_search(page: Any) -> None:
     page.goto(f"{_url('content_node_text')}?q=البسط")
 
 
+def quality(page: Any) -> None:
+    page.goto(_url("content_node_quality", _node("SUBJ-DEMO-MATH")))
+
+
 def unit(page: Any) -> None:
     page.goto(_url("content_node_change", _node(UNIT)))
 
@@ -437,6 +443,7 @@ PAGES: dict[str, Callable[[Any], None]] = {
         *(
             found,
             text_search,
+            quality,
             unit,
             delete,
             override,

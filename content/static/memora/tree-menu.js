@@ -59,7 +59,9 @@ function entries(item, start) {
     list.push(["schedule", `${settings.schedule}?node=${pk}`]);
     list.push([has("free") ? "not_free" : "free"], ["item"]);
   }
-  list.push(null, ["history", `${page}history/`]);
+  list.push(null);
+  if (kind === "subject") list.push(["quality", `${page}quality/`]);
+  list.push(["history", `${page}history/`]);
   if (settings.change) list.push(["trash"]);
   return list;
 }

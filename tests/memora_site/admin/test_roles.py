@@ -102,7 +102,7 @@ def example_of(name, argument):
             return StudyGroup.objects.order_by("pk").first().pk
         case "player_pk":
             return PlayerProfile.objects.order_by("pk").first().pk
-        case "pk" if name == "export_subject":
+        case "pk" if name in ("export_subject", "content_node_quality"):
             return lesson().subject_pk
         case "pk" if name.startswith("content_mediafile"):
             return MediaFile.objects.get().pk
