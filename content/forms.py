@@ -9,7 +9,7 @@ from django import forms
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from content import kinds, lesson_data, unfinished
+from content import kinds, lesson_data, products, unfinished
 from content.field_lists import NodeFields, StageFields
 from content.json_errors import Fault
 from content.kinds import Kind
@@ -70,6 +70,19 @@ class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
         return seen
 
 
+class ProductCodeField(forms.CharField):
+    """The code of a known product. The page has the list: ``{% product_codes %}``."""
+
+    default_validators = [products.require_known]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_length": 64, **kwargs})
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        own = {"dir": "ltr", "list": "product-codes", "autocomplete": "off"}
+        return {**super().widget_attrs(widget), **own}
+
+
 class NodeForm(OptimisticLockForm):
     """A node's own fields. Its place is not included: nodes are moved in the tree."""
 
@@ -82,10 +95,9 @@ class NodeForm(OptimisticLockForm):
                 attrs={"dir": "ltr", "placeholder": "#0B7A75", "class": "colour-code"}
             ),
             "public_id": forms.TextInput(attrs={"dir": "ltr", "class": "vTextField"}),
-            "required_item": forms.TextInput(
-                attrs={"dir": "ltr", "class": "vTextField"}
-            ),
+            "required_item": forms.TextInput(attrs={"class": "vTextField"}),
         }
+        field_classes = {"required_item": ProductCodeField}
 
     refusal = _(
         "Another user changed the same parts of this page. Nothing was saved: choose a "

@@ -21,6 +21,12 @@ node_deletion_warnings: Hook[[Sequence[Node]], str] = Hook()
 In a fixed number of queries.
 """
 
+product_uses: Hook[[str], str] = Hook()
+"""Returns where this product code is used, such as "3 overrides", or "".
+
+In a fixed number of queries.
+"""
+
 node_links: Hook[[HttpRequest, Node], tuple[str, ...]] = Hook()
 """Returns the URL and the label of a link in the toolbar of a node's page; empty if
 the user may not open it. No query."""

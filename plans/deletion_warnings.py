@@ -1,14 +1,21 @@
-"""Warnings about plans before content or a plan is deleted."""
+"""What plans lose before content, a plan or a product is deleted."""
 
 from collections.abc import Sequence
 
 from django.utils.translation import gettext as _, ngettext
 
-from content.hooks import node_deletion_warnings
+from content.hooks import node_deletion_warnings, product_uses
 from content.models import Node
 from content.tree_updates import subtrees_of
 from plans.hooks import plan_deletion_warnings
-from plans.models import AcademicPlan, PlanOverride, PlanSubject
+from plans.models import (
+    AcademicPlan,
+    OverrideAction,
+    PlanOverride,
+    PlanSubject,
+    ScheduledChange,
+    ScheduleState,
+)
 
 
 @node_deletion_warnings.add
@@ -49,4 +56,23 @@ def plan_overrides_warning(plans: Sequence[AcademicPlan]) -> str:
         "The content stays unchanged; %(count)d override of it will be deleted.",
         "The content stays unchanged; %(count)d overrides of it will be deleted.",
         count,
+    ) % {"count": count}
+
+
+@product_uses.add
+def overrides_with_product(code: str) -> str:
+    """Return how many overrides sell this product, or are scheduled to. Two queries."""
+    sold = {"value": code}
+    count = PlanOverride.objects.filter(
+        action=OverrideAction.SET_SOLD_SEPARATELY, **sold
+    ).count()
+    count += ScheduledChange.objects.filter(
+        override=OverrideAction.SET_SOLD_SEPARATELY,
+        state=ScheduleState.WAITING,
+        **sold,
+    ).count()
+    if not count:
+        return ""
+    return ngettext(
+        "%(count)d override of a plan", "%(count)d overrides of plans", count
     ) % {"count": count}

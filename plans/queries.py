@@ -1,4 +1,4 @@
-"""Queries for the plan data that a build needs, and for known products."""
+"""Queries for the plan data that a build needs, and for what products open."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def plans_of_subjects(subject_ids: list[int]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class SoldContent:
     """A product code, with the kind and title of the first content that needs it."""
 
     code: str
@@ -64,8 +64,8 @@ class Product:
     title: str
 
 
-def products() -> list[Product]:
-    """Return the products that content or an override of a plan needs, by code.
+def sold_content() -> list[SoldContent]:
+    """Return what the products open that content or an override needs, by code.
 
     Content in the trash is left out. Three queries.
     """
@@ -81,7 +81,7 @@ def products() -> list[Product]:
     found = by_override | by_node
     titles = Node.objects.only("kind", "title").in_bulk({0, *found.values()})
     return [
-        Product(code, titles[pk].get_kind_display(), titles[pk].title)
+        SoldContent(code, titles[pk].get_kind_display(), titles[pk].title)
         for code, pk in sorted(found.items())
         if pk in titles
     ]

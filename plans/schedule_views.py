@@ -23,6 +23,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
+from content.forms import ProductCodeField
 from content.hooks import node_links
 from content.kinds import Kind
 from content.models import Node
@@ -125,11 +126,8 @@ class ScheduleForm(forms.Form):
     """What changes, and when (in the site's zone)."""
 
     change = forms.ChoiceField(label=gettext_lazy("Change"), widget=forms.RadioSelect)
-    product = forms.CharField(
-        label=gettext_lazy("Product code, to sell separately"),
-        required=False,
-        max_length=64,
-        widget=forms.TextInput(attrs={"dir": "ltr"}),
+    product = ProductCodeField(
+        label=gettext_lazy("Product code, to sell separately"), required=False
     )
     level = forms.ChoiceField(
         label=gettext_lazy("Level, to set the level"),

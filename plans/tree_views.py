@@ -21,7 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext, pgettext
 
-from content import tree_rows
+from content import products, tree_rows
 from content.admin.tree_labels import unfinished_badge
 from content.admin.tree_search import expanded_nodes
 from content.models import Node, NodeKind
@@ -423,6 +423,8 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
     if action not in OverrideAction.values:
         raise ValidationError(_("Choose an override."))
     value = posted.get(f"value_{action}", "").strip()
+    if action == OverrideAction.SET_SOLD_SEPARATELY and value:
+        products.require_known(value)
     services.set_override(plan=plan, target=node, action=action, value=value, seen=seen)
     return _effect(plan, node, action, value)
 

@@ -20,7 +20,7 @@ from core.badges import badge
 from core.errors import MemoraError
 from core.searching import FoldedSearch
 from plans import queries
-from plans.queries import Product
+from plans.queries import SoldContent
 from players import (
     audit,
     hooks,
@@ -185,18 +185,18 @@ class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
     verbose_name_plural = gettext_lazy("products")
 
     @cached_property
-    def products(self) -> dict[str, Product]:
-        """The known products by code; the inline lives as long as the request."""
-        return {product.code: product for product in queries.products()}
+    def sold_content(self) -> dict[str, SoldContent]:
+        """What each product opens; the inline lives as long as the request."""
+        return {sold.code: sold for sold in queries.sold_content()}
 
     @admin.display(description=gettext_lazy("opens"))
     def opens(self, entitlement: Entitlement) -> str | SafeString:
         if not entitlement.item:
             return "–"
-        product = self.products.get(entitlement.item)
-        if product is None:
+        sold = self.sold_content.get(entitlement.item)
+        if sold is None:
             return badge("!", _("Nothing needs this code"), "waiting")
-        return format_html("{}: <bdi>{}</bdi>", capfirst(product.kind), product.title)
+        return format_html("{}: <bdi>{}</bdi>", capfirst(sold.kind), sold.title)
 
 
 @admin.register(PlayerProfile)

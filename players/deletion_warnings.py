@@ -1,14 +1,14 @@
-"""What deleting content or a plan does to students."""
+"""What deleting content, a plan or a product does to students."""
 
 from collections.abc import Sequence
 
 from django.utils.translation import ngettext
 
-from content.hooks import node_deletion_warnings
+from content.hooks import node_deletion_warnings, product_uses
 from content.models import Node
 from plans.hooks import plan_deletion_warnings
 from plans.models import AcademicPlan
-from players.models import Enrollment
+from players.models import Enrollment, Entitlement
 
 
 @node_deletion_warnings.add
@@ -41,3 +41,12 @@ def enrolled_students_warning(plans: Sequence[AcademicPlan]) -> str:
         "does not restore the enrolments.",
         count,
     ) % {"count": count}
+
+
+@product_uses.add
+def students_with_product(code: str) -> str:
+    """Return how many students have or had this product. One query."""
+    count = Entitlement.objects.filter(item=code).count()
+    if not count:
+        return ""
+    return ngettext("%(count)d student", "%(count)d students", count) % {"count": count}

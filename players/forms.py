@@ -22,6 +22,7 @@ from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
+from content.forms import ProductCodeField
 from core.admin_mixins import ReadOnlyChoice
 from core.fields import validate_visible
 from core.parsing import EARLIEST, LATEST
@@ -194,12 +195,8 @@ class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Entitlement
         fields = ("item", "valid_until")
-        # The page has the list of known codes; others can be typed.
-        widgets: ClassVar[dict[str, Any]] = {
-            "item": forms.TextInput(
-                attrs={"dir": "ltr", "list": "product-codes", "autocomplete": "off"}
-            )
-        }
+        widgets: ClassVar[dict[str, Any]] = {"item": forms.TextInput}
+        field_classes: ClassVar[dict[str, Any]] = {"item": ProductCodeField}
 
     def clean_valid_until(self) -> datetime | None:
         until: datetime | None = self.cleaned_data["valid_until"]

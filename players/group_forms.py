@@ -10,7 +10,7 @@ from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content.fields import validate_item_code
+from content.forms import ProductCodeField
 from plans.models import AcademicPlan
 from players.models import GroupMember, PlayerProfile, StudyGroup, User
 from players.services import selection
@@ -136,12 +136,7 @@ class GroupAccessForm(forms.Form):
             "plan” takes the members out of their group's plan."
         ),
     )
-    item = forms.CharField(
-        label=gettext_lazy("product code"),
-        required=False,
-        max_length=64,
-        widget=forms.TextInput(attrs={"dir": "ltr"}),
-    )
+    item = ProductCodeField(label=gettext_lazy("product code"), required=False)
     until = forms.DateField(
         label=gettext_lazy("last day"),
         required=False,
@@ -161,13 +156,6 @@ class GroupAccessForm(forms.Form):
             for name, (label, needed) in OPERATIONS.items()
             if user.has_perms(needed)
         ]
-
-    def clean_item(self) -> str:
-        """Return the product code, which must be valid if there is one."""
-        item: str = self.cleaned_data["item"]
-        if item:
-            validate_item_code(item)
-        return item
 
     def clean_until(self) -> datetime | None:
         """Return the end of the day in the current time zone."""

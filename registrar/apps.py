@@ -10,7 +10,7 @@ class RegistrarConfig(AppConfig):
 
     def ready(self) -> None:
         from players.services import erasure as players
-        from registrar import checks  # noqa: F401 - connects them
+        from registrar import checks, deletion_warnings  # noqa: F401 - connects them
         from registrar.student_pages import erasure, receivers  # noqa: F401 - connects
 
         players.holders.add(erasure)

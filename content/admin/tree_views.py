@@ -18,7 +18,7 @@ from django.http import (
 )
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from content import copying, kinds, locks, services, tree_updates, undo
+from content import copying, kinds, locks, products, services, tree_updates, undo
 from content.admin.bulk_edits import CHANGES, Change, confirmation_for
 from content.admin.lesson import NodePage
 from content.admin.tree_search import expanded_path
@@ -269,6 +269,8 @@ class TreeChanges(NodePage):
         name, value = change.field, change.value
         if value is None:
             value = request.POST.get("value", "").strip()
+            if value and name == "required_item":
+                products.require_known(value)
         if change.includes_descendants:
             inside = tree_updates.subtrees_of(chosen).filter(trashed_at__isnull=True)
             others = list(inside.exclude(**{name: value}).only("title", name))

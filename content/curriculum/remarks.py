@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext as _, ngettext
 
+from content import products
 from content.curriculum.loading import StoredSubject
 from content.curriculum_format import NodeSpec
 from content.json_errors import Fault
@@ -20,17 +21,29 @@ _MAX_NAMED = 10
 def find_remarks(
     specs: Sequence[NodeSpec], stored: StoredSubject, *, is_merged: bool
 ) -> list[Fault]:
-    """Return the remarks; one query for a new subject, else none.
+    """Return the remarks; one query for a new subject, and one for product codes.
 
     Args:
         stored: the subject before the import; empty for a new one.
         is_merged: the file is a part of the subject, so it leaves nothing out.
     """
     root = specs[0]
+    new_products = list(_new_products(specs))
     if root.id not in stored.nodes:
-        return list(_same_subject(root))
+        return [*_same_subject(root), *new_products]
     found = [*_doubled_nodes(specs, stored), *_doubled_stages(specs, stored)]
+    found += new_products
     return found if is_merged else [*found, *_left_out(specs, stored)]
+
+
+def _new_products(specs: Sequence[NodeSpec]) -> Iterator[Fault]:
+    """Yield a remark for each product that the import creates."""
+    first = {spec.fields["required_item"]: spec for spec in reversed(specs)}
+    for code in products.unknown(first):
+        yield (
+            (*first[code].path, "required_item"),
+            _("there is no product “%(code)s”. The import creates it") % {"code": code},
+        )
 
 
 def _same_subject(root: NodeSpec) -> Iterator[Fault]:

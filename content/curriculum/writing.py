@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from content import kinds, services, tree_updates
+from content import kinds, products, services, tree_updates
 from content.curriculum.loading import StoredSubject
 from content.curriculum.planning import Key, NodeEdit, PlacedStage, Plan
 from content.curriculum_format import NodeSpec
@@ -19,6 +19,7 @@ def write(plan: Plan, stored: StoredSubject, state: SubjectState) -> None:
     Args:
         state: the subject's state, locked.
     """
+    products.ensure(spec.fields["required_item"] for spec in plan.key_of)
     _write_head(plan.head, state)
     pk_of: dict[Key, int] = {key: key for key in plan.places if isinstance(key, int)}
     _insert_nodes(plan, stored, state, pk_of)

@@ -1,4 +1,4 @@
-"""The tables of content: the tree, the state of its subjects, stages, and media."""
+"""The tables of content: the tree, its subjects' state, stages, media and products."""
 
 from content.models.drafts import FormDraft, UnfinishedLesson
 from content.models.media import MediaFile, MediaKind
@@ -11,6 +11,7 @@ from content.models.nodes import (
     Track,
     Unit,
 )
+from content.models.products import Product
 from content.models.stages import (
     LessonStage,
     StageQuerySet,
@@ -28,6 +29,7 @@ __all__ = [
     "MediaKind",
     "Node",
     "NodeKind",
+    "Product",
     "StageQuerySet",
     "Subject",
     "SubjectState",

@@ -23,7 +23,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from import_export import fields, resources, widgets
 
-from content import locks
+from content import locks, products
 from content.field_lists import NodeFields
 from content.history import recording
 from content.models import Node, NodeKind
@@ -94,6 +94,8 @@ class SheetReport:
     changes: list[Change]
     faults: list[SheetFault]
     ignored_columns: list[str]
+    new_products: list[str]
+    """Codes without a product; the import creates one for each."""
     dry_run: bool
 
     @property
@@ -412,7 +414,10 @@ def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetRep
         )
         faults = [*_sheet_faults(sheet), *_faults(result, numbers)]
         changes = [_change(*found) for found in lessons.changed]
+        codes = {lesson.required_item for _row, _before, lesson in lessons.changed}
+        new_products = products.unknown(codes)
         if not dry_run and not faults:
+            products.ensure(new_products)
             _write([lesson for _row, _before, lesson in lessons.changed])
     report = SheetReport(
         rows=len(sheet.lines),
@@ -421,6 +426,7 @@ def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetRep
         ignored_columns=[
             header for header in sheet.ignored if _header_key(header) != "where"
         ],
+        new_products=new_products,
         dry_run=dry_run,
     )
     log.info(

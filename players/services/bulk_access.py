@@ -16,6 +16,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
+from content import products
 from core.batches import batches
 from players import audit
 from players.models import (
@@ -186,7 +187,8 @@ def _activate(player_ids: list[int], plan_id: int | None, previous: int) -> None
 def grant(wanted: Iterable[tuple[int, str, datetime | None]]) -> int:
     """Give players products until a time.
 
-    An entitlement that a player has is extended if it ends earlier, never shortened.
+    An entitlement that a player has is extended if it ends earlier, never shortened. A
+    product is created for a code that has none.
 
     Args:
         wanted: a player's primary key, a product code, and the end; None for no end.
@@ -199,6 +201,7 @@ def grant(wanted: Iterable[tuple[int, str, datetime | None]]) -> int:
         known = ends[player_id]
         if item not in known or is_later(until, known[item]):
             known[item] = until
+    products.ensure({item for known in ends.values() for item in known})
     return sum(_grant(some, ends) for some in batches(sorted(ends.keys())))
 
 

@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from content import products
 from core.batches import batches
 from core.errors import MemoraError
 from players import audit
@@ -53,6 +54,7 @@ class Preview:
     outcomes: list[Outcome]
     counts: Counter[str]
     new_groups: list[str]
+    new_products: list[str]
     ignored: list[str]
 
 
@@ -80,6 +82,12 @@ def preview(data: bytes, name: str, *, owner_id: int) -> Preview:
         outcomes=outcomes,
         counts=Counter(outcome.kind for outcome in outcomes),
         new_groups=student_import.new_groups(outcomes),
+        new_products=products.unknown(
+            item
+            for one in outcomes
+            if one.kind != student_import.REFUSED
+            for item in one.products
+        ),
         ignored=sheet.ignored,
     )
 

@@ -1,7 +1,8 @@
 """Access by registration: the rules, what was given, and what would happen."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -12,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
+from content.forms import ProductCodeField
 from core.admin_mixins import NoRelatedButtons, ReadOnlyAdmin
 from plans.models import AcademicPlan
 from registrar.admin import links
@@ -23,19 +25,28 @@ _MOST_SHOWN = 200
 """Lines of each kind on the page; the command lists all of them."""
 
 
+class ProgramAccessForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = ProgramAccess
+        fields = (
+            *("program", "plan", "item", "payment"),
+            *("giving_statuses", "ending_statuses", "creates_accounts", "is_enabled"),
+        )
+        widgets: ClassVar[dict[str, Any]] = {"item": forms.TextInput}
+        field_classes: ClassVar[dict[str, Any]] = {"item": ProductCodeField}
+
+
 @admin.register(ProgramAccess)
 class ProgramAccessAdmin(NoRelatedButtons, admin.ModelAdmin):  # type: ignore[type-arg]
     """What a registration for a program gives. Off until staff have seen the preview."""
 
+    form = ProgramAccessForm
+    change_form_template = "admin/registrar/access_form.html"
     list_display = (
         *("program", "plan", "item", "payment", "creates_accounts", "is_enabled"),
     )
     list_display_links = ("program", "plan")
     list_select_related = ("program", "plan")
-    fields = (
-        *("program", "plan", "item", "payment"),
-        *("giving_statuses", "ending_statuses", "creates_accounts", "is_enabled"),
-    )
     change_list_template = "admin/registrar/access_list.html"
 
     def get_urls(self) -> list[URLPattern]:

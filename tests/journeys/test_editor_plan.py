@@ -5,6 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
+from content import products
 from content.models import Node
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
@@ -160,6 +161,7 @@ def test_an_override_is_set_and_taken_back_in_place(open_page, plan, branch, lan
 def test_enter_in_a_value_means_that_value_and_refusals_stay_in_the_dialog(
     open_page, plan, branch
 ):
+    products.ensure(["PHYS-12"])
     page = open_page()
     page.goto(change_url(plan))
     row(page, branch.subject).locator(".override-link").click()

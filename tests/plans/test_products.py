@@ -21,7 +21,7 @@ def test_a_product_has_the_title_of_the_topmost_content_that_needs_it():
     sell("LES-MATH-0-0", "MATH-12")
     sell("UNIT-MATH-0", "MATH-12")
     sell("UNIT-MATH-1", "MATH-13")
-    found = [(row.code, row.title) for row in queries.products()]
+    found = [(row.code, row.title) for row in queries.sold_content()]
     assert found == [("MATH-12", "Unit 0"), ("MATH-13", "Unit 1")]
 
 
@@ -30,7 +30,7 @@ def test_an_override_makes_a_product_known():
     add_subject(plan=plan, subject=make_subject("MATH"))
     unit = Node.objects.get(public_id="UNIT-MATH-1")
     set_override(plan=plan, target=unit, action="set_sold_separately", value="EXTRA")
-    assert [(row.code, row.title) for row in queries.products()] == [
+    assert [(row.code, row.title) for row in queries.sold_content()] == [
         ("EXTRA", "Unit 1")
     ]
 
@@ -39,7 +39,7 @@ def test_content_below_something_in_the_trash_is_left_out():
     make_subject("MATH")
     sell("LES-MATH-0-0", "MATH-12")
     Node.objects.filter(public_id="UNIT-MATH-0").update(trashed_at=timezone.now())
-    assert queries.products() == []
+    assert queries.sold_content() == []
 
 
 def test_three_queries_for_any_number(django_assert_num_queries):
@@ -47,4 +47,4 @@ def test_three_queries_for_any_number(django_assert_num_queries):
     for number in range(5):
         sell(f"LES-MATH-0-{number}", f"ITEM-{number}")
     with django_assert_num_queries(3):
-        assert len(queries.products()) == 5
+        assert len(queries.sold_content()) == 5

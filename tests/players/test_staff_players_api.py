@@ -8,6 +8,7 @@ from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from content import products
 from plans.models import AcademicPlan, Grade
 from players.models import (
     Enrollment,
@@ -312,6 +313,7 @@ def test_a_dry_run_of_access_changes_nothing(post, student, other_plan):
 
 
 def test_200_changes_cost_as_many_queries_as_two(post, plan, other_plan):
+    products.ensure(["ART"])
     made = [{"email": f"s{n}@b.example", "plans": ["PLAN-5"]} for n in range(62)]
     assert set(results(post(BULK, {"players": made}))) == {"created"}
 

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from content import products
 from plans.models import AcademicPlan
 from players.credentials import canonical_email
 from players.errors import StoreAwayError
@@ -541,6 +542,7 @@ def test_a_stopped_run_is_no_fault_any_more_when_nothing_would_be_lost(rule, pro
 def test_a_new_account_costs_the_same_however_many_students_there_are(
     creating, program, monkeypatch
 ):
+    products.ensure(["NET-1"])
     costs = []
     for others in (0, 40):
         for number in range(others):

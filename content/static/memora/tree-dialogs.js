@@ -48,7 +48,7 @@ export async function confirmed({ title, question, confirm_label: confirm, cance
   return (await run(element, () => true)) === true;
 }
 
-/** Ask for a line of text; with `isTitle`, it is a title and must not be empty. */
+/** Ask for a product code; with `isTitle`, for a title, which must not be empty. */
 export function askFor(title, help, value, texts, { isTitle = false } = {}) {
   const { element, form } = dialog(title);
   const input = Object.assign(document.createElement("input"), {
@@ -60,6 +60,10 @@ export function askFor(title, help, value, texts, { isTitle = false } = {}) {
     className: "vTextField",
     ariaLabel: title,
   });
+  if (!isTitle) {
+    input.autocomplete = "off";
+    input.setAttribute("list", "product-codes");
+  }
   form.append(input, paragraph(help, "help"), buttons(texts.save, texts.cancel));
   const answered = run(element, () => input.value.trim());
   input.select();

@@ -128,8 +128,9 @@ def test_the_tree_reads_in_the_same_queries_at_any_size(
     fill(maths["topic"], lessons - 2)
     browser.get(TREE)
     # Session, user; subjects of the filter; plans of "view as"; the rows; lessons in
-    # each; the trash; which nodes have children; stages per lesson; what is scheduled.
-    with django_assert_num_queries(10):
+    # each; the trash; which nodes have children; stages per lesson; what is scheduled;
+    # products.
+    with django_assert_num_queries(11):
         page = browser.get(TREE)
     assert f"{lessons} lessons" in row_of(page, maths["subject"])
     path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
@@ -145,8 +146,8 @@ def test_the_tree_reads_in_the_same_queries_at_any_size(
     with django_assert_num_queries(13):
         opened(browser, *path, view=plan.pk)
     # Session, user; subjects; plans; count; matches; which have children; stages; what
-    # is scheduled.
-    with django_assert_num_queries(9):
+    # is scheduled; products.
+    with django_assert_num_queries(10):
         browser.get(TREE, {"q": "More 9"})
 
 

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from content import services, tree_rows
+from content import products, services, tree_rows
 from content.kinds import Kind
 from content.models import Node, SubjectState
 from plans import services as plan_services
@@ -269,6 +269,7 @@ def test_what_is_so_already_is_no_edit(browser, maths):
 
 
 def test_free_previews_and_products_are_set_for_many(browser, maths):
+    products.ensure(["MATH-12"])
     do(browser, "free", *maths["lessons"])
     do(browser, "item", *maths["lessons"], value=" MATH-12 ")
     lessons = Node.objects.filter(kind="lesson")
@@ -299,6 +300,7 @@ def test_what_changes_only_the_chosen_does_not_ask(browser, maths):
 
 
 def test_different_product_codes_are_not_replaced_without_a_question(browser, maths):
+    products.ensure("ABC")
     first, second = maths["lessons"]
     do(browser, "item", first, value="A")
     assert "message" in do(browser, "item", first, second, value="B").json()
@@ -313,6 +315,7 @@ def test_different_product_codes_are_not_replaced_without_a_question(browser, ma
 
 
 def test_an_undone_change_is_made_again(browser, maths):
+    products.ensure("AB")
     first, second = maths["lessons"]
     do(browser, "item", first, value="A")
     made = do(browser, "item", first, second, value="B", confirmed="yes").json()
@@ -390,6 +393,8 @@ def test_a_bulk_change_leaves_few_entries_of_what_one_worked_on(
 def test_a_door_takes_as_many_queries_for_forty_as_for_two(
     browser, grow, physics, what
 ):
+    products.ensure("X")
+
     def count(number):
         nodes = grow("Mathematics", lessons=2 * number)
         chosen = nodes["lessons"][::2]
@@ -407,6 +412,12 @@ def test_a_door_takes_as_many_queries_for_forty_as_for_two(
 
     count(2)  # fills caches
     assert count(40) == count(2)
+
+
+def test_a_code_without_a_product_is_refused_in_the_tree(browser, maths):
+    answer = do(browser, "item", maths["lesson"], value="MATH-13")
+    assert "There is no product “MATH-13”" in answer.json()["error"]
+    assert fresh(maths["lesson"]).required_item == ""
 
 
 def test_a_product_code_that_is_none_is_refused_in_words(browser, maths):

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.urls import reverse
 
-from content.models import MediaFile, MediaKind
+from content.models import MediaFile, MediaKind, Product
 from plans.models import AcademicPlan, Grade, ScheduledChange, Season, Stream
 from players import audit
 from players.models import (
@@ -74,6 +74,7 @@ def url(model, page, *args):
 def world(player, plan, stage):
     """Create at least one row of everything that the admin shows."""
     PublishingSettings.get_solo()
+    Product.objects.create(code="MATHS-5", title="Maths, grade 5")
     MediaFile.objects.create(
         kind=MediaKind.VIDEO, path="unit/a.mp4", name="a.mp4", captions=[CAPTIONS]
     )

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from content import services
 from content.kinds import Kind
-from content.models import LessonStage, Node
+from content.models import LessonStage, Node, Product
 from plans import services as plan_services
 from plans.models import AcademicPlan, Grade, ScheduledChange, Season, Stream
 from players import audit
@@ -104,6 +104,7 @@ def grow_school(plan, player, numbers):
         members = StudyGroup.objects.values_list("pk", flat=True)
         groups.add_members((pk, who.pk) for pk in members for who in (player, other))
         Entitlement.objects.create(player=player, item=f"ITEM-{number}")
+        Product.objects.create(code=f"ITEM-{number}", title=f"Item {number}")
         for who in (player, other):
             make_interaction(who, seq=number + 100, reference_id=f"LES-{number}")
             StructureProgress.objects.create(

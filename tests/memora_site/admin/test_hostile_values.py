@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from content import products
 from plans.models import AcademicPlan
 from players.forms import EntitlementForm
 from players.models import Entitlement
@@ -134,6 +135,7 @@ def failed(root: Client, asked: list[tuple[str, str, dict[str, str]]]) -> list[s
 @pytest.mark.parametrize("until", ["0001-01-01 00:00", "9999-12-31 23:59"])
 @pytest.mark.parametrize("zone", ["Asia/Riyadh", "America/New_York"])
 def test_an_entitlement_ends_at_a_time_that_can_be_stored(player, zone, until):
+    products.ensure(["MATHS-5"])
     with timezone.override(zone):
         form = EntitlementForm(
             {"item": "MATHS-5", "valid_until": until},

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from content import services, tree_rows
+from content import products, services, tree_rows
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState, UnfinishedLesson
 from plans import services as plan_services, tree_views
@@ -237,8 +237,8 @@ def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_l
         # And the form with its subjects, choices and drafts (2), the header, the last
         # runs.
         "page": (28, lambda: browser.get(change_url(plan), opened)),
-        # One node and one row.
-        "override": (13, lambda: browser.get(url)),
+        # One node and one row; products.
+        "override": (14, lambda: browser.get(url)),
         # And the writes, under the lock, with their history.
         "say": (27, lambda: browser.post(url, {"action": "hide"})),
         # Like "say", with other writes; and the remaining overrides.
@@ -306,6 +306,7 @@ def test_the_page_of_a_plan_reads_the_same_queries_however_much_it_has(
 def test_each_action_is_saved_and_its_effect_said(
     browser, plan, maths, action, value, message
 ):
+    products.ensure(["MATH-12"])
     page = say(browser, plan, maths["unit"], action, value)
     assert message in messages_of(page)[0]
     override = PlanOverride.objects.get(plan=plan, target=maths["unit"])
@@ -375,6 +376,7 @@ def test_what_the_plan_still_says_is_said_when_one_thing_is_taken_back(
 def test_what_is_taken_back_may_still_be_so_because_of_what_is_above(
     browser, plan, maths
 ):
+    products.ensure(["MATH-12"])
     say(browser, plan, maths["unit"], "set_free")
     say(browser, plan, maths["lesson"], "set_sold_separately", "MATH-12")
     page = take_back(browser, plan, maths["lesson"], "access")
@@ -401,6 +403,7 @@ def shown(browser, plan, node):
 
 
 def test_what_somebody_else_said_meanwhile_is_not_replaced_unseen(browser, plan, maths):
+    products.ensure(["MATH-12"])
     seen = shown(browser, plan, maths["unit"])
     say(browser, plan, maths["unit"], "hide")
     page = say(

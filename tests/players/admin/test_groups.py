@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
+from content import products
 from core import statement_guard
 from plans.models import AcademicPlan
 from players.models import (
@@ -124,6 +125,7 @@ def test_a_product_is_given_until_the_end_of_a_day_and_taken_away(
     browser, group, settings
 ):
     settings.TIME_ZONE = "UTC"
+    products.ensure(["MATHS-5"])
     page = run(browser, group, operation="grant", item="MATHS-5", until="2027-06-30")
     assert messages_of(page) == ["2 students were given the product."]
     ends = {row.valid_until.isoformat() for row in Entitlement.objects.all()}
@@ -139,6 +141,7 @@ def test_a_product_is_given_until_the_end_of_a_day_and_taken_away(
         ({"operation": "move"}, "plan"),
         ({"operation": "grant"}, "item"),
         ({"operation": "grant", "item": "no spaces"}, "item"),
+        ({"operation": "grant", "item": "UNKNOWN"}, "item"),
         ({"operation": "grant", "item": "A", "until": "31.12."}, "until"),
         ({"operation": "expel"}, "operation"),
     ],

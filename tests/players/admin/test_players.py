@@ -5,6 +5,7 @@ import uuid
 import pytest
 from django.urls import reverse
 
+from content import products
 from players import records
 from players.models import (
     Entitlement,
@@ -96,8 +97,10 @@ def test_a_new_players_mistakes_stand_at_their_fields(browser, player, field, va
 
 
 def test_an_entitlement_is_given_and_a_malformed_one_refused(browser, player):
-    page = save(browser, player, entitlements=[{"item": "MATH 12"}])
-    assert errors_on(page)
+    products.ensure(["MATH-12"])
+    for refused in ("MATH 12", "MATH-13"):
+        page = save(browser, player, entitlements=[{"item": refused}])
+        assert errors_on(page)
     save(browser, player, entitlements=[{"item": "MATH-12"}])
     assert Entitlement.objects.get().item == "MATH-12"
 
@@ -136,6 +139,7 @@ def test_redis_away_is_a_message_and_nothing_is_half_done(browser, player, monke
         raise records.StoreUnavailableError("away")
 
     monkeypatch.setattr("players.services.access.changing", refuse)
+    products.ensure(["MATH-12"])
     page = save(browser, player, entitlements=[{"item": "MATH-12"}])
     assert any("Redis does not answer" in text for text in messages_of(page))
     assert not Entitlement.objects.exists()

@@ -9,6 +9,7 @@ from django.urls import reverse
 from PIL import Image
 from rest_framework.test import APIClient
 
+from content import products
 from plans.models import AcademicPlan
 from players.models import (
     Entitlement,
@@ -205,7 +206,7 @@ ACTIONS = {
         Type.PLAN_ACTIVATED,
     ),
     "give_product": (
-        nothing,
+        lambda _desk: products.ensure(["PHYS"]),
         lambda desk: desk.save_student(entitlements=[{"item": "PHYS"}]),
         Type.ENTITLEMENT_ADDED,
     ),

@@ -8,6 +8,8 @@ from django.core import mail
 from django.urls import reverse
 from django.utils import timezone
 
+from content import products
+from content.models import Product
 from plans.models import AcademicPlan
 from players import audit, records, roles
 from players.errors import DeviceNotAuthorizedError
@@ -341,6 +343,7 @@ def saved(browser, player, *, enrolled, entitled, **fields):
 
 def test_support_enrols_a_student_and_gives_a_product(desk, support, player):
     other = AcademicPlan.objects.create(title="الصف الثاني عشر", is_published=True)
+    products.ensure(["MATH-12"])
     assert "الصف الثاني عشر" in text_of(desk, player)
     saved(
         desk,
@@ -384,8 +387,10 @@ def test_product_codes_are_offered_with_what_they_open(desk, player, maths):
     unit.save()
     Entitlement.objects.create(player=player, item="MATH-12")
     Entitlement.objects.create(player=player, item="NOTHING")
+    Product.objects.create(code="MATH-12", title="Maths, grade 12")
     page = text_of(desk, player)
-    assert '<option value="MATH-12">Unit: Mathematics' in page
+    label = "Maths, grade 12 – Unit: Mathematics"
+    assert f'<option value="MATH-12">{label}' in page
     assert "Nothing needs this code" in page
     assert page.count("Nothing needs this code") == 1
 

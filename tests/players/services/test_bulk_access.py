@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from content import products
 from core import statement_guard
 from plans.models import AcademicPlan
 from players import audit
@@ -173,6 +174,8 @@ def test_without_redis_nothing_is_taken_away(signed_in, student, settings, tmp_p
 
 
 def test_many_students_cost_as_many_queries_as_two(school, plan, other):
+    products.ensure(["MATHS"])
+
     def queries(keys):
         with CaptureQueriesContext(connection) as captured:
             bulk_access.enroll([(pk, plan.pk) for pk in keys])
