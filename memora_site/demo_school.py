@@ -18,6 +18,7 @@ from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
+from content import products
 from content.curriculum import import_curriculum
 from content.models import Node
 from plans.models import AcademicPlan, Grade, OverrideAction, Season, Stream
@@ -243,6 +244,8 @@ def _make_plan(spec: _Plan) -> AcademicPlan:
         add_subject(plan=plan, subject=Node.objects.get(public_id=subject_id))
     for node_id, action, value in spec.overrides:
         target = Node.objects.get(public_id=node_id)
+        if action == OverrideAction.SET_SOLD_SEPARATELY:
+            products.ensure([value])
         set_override(plan=plan, target=target, action=action, value=value)
     return plan
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from content import services
 from content.kinds import Kind
-from content.models import Node
+from content.models import Node, Product
 from tests.factories.content import make_branch, move_node, titles, trash_node
 from tests.journeys.conftest import hold_first, sign_in
 
@@ -581,3 +581,17 @@ def test_more_rows_than_may_be_chosen_are_refused_in_words(open_tree):
     )
     assert errors[0] == "Select at most 500 entries at a time."
     assert errors[1].startswith("The request is too large.")
+
+
+def test_the_dialog_for_a_product_code_offers_the_products(open_tree):
+    Product.objects.create(code="MATH-12", title="Maths, grade 12")
+    subject = make_branch("Maths").subject
+    page = open_tree()
+    item(page, subject).locator(".menu-button").click()
+    page.click(".row-menu [data-name=item]")
+    field = page.locator("dialog input[type=text]")
+    offered = field.evaluate("(input) => [...input.list.options].map((o) => o.label)")
+    assert offered == ["Maths, grade 12"]
+    field.fill("MATH-12")
+    page.click("dialog button[value=yes]")
+    page.locator(f"#n{subject.pk}[data-item='MATH-12']").wait_for()
