@@ -15,7 +15,7 @@ import jsonschema_rs
 import orjson
 from django.utils.translation import gettext as _
 
-from content import config_texts, fill_in, kinds, rich_text, video_pages
+from content import config_texts, field_labels, fill_in, kinds, rich_text, video_pages
 from content.json_errors import Fault, Path, make_validator, path_text, schema_faults
 from content.losses import TextLosses, describe
 from content.stage_types import SCHEMAS
@@ -382,7 +382,7 @@ def _id_faults(type_name: str, config: Config) -> Iterator[Fault]:
             yield (
                 (*path, "id"),
                 _("is already the id of %(other)s")
-                % {"other": path_text(("config", *first))},
+                % {"other": field_labels.place(type_name, first)},
             )
 
 

@@ -62,11 +62,13 @@ def as_text(value: Any) -> str:
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield each text in a JSON value with its place; HTML as readers see it."""
+    """Yield each text in a JSON value with its place, without ids; HTML as text."""
     if isinstance(value, dict):
         labels = _field_labels(get_language() or "en")
         for key, inner in value.items():
-            yield from _leaves(inner, (*path, labels.get(str(key), str(key))))
+            if key != "id":
+                label = () if key in _CONTAINERS else (labels.get(str(key), str(key)),)
+                yield from _leaves(inner, (*path, *label))
     elif isinstance(value, list):
         for number, inner in enumerate(value, start=1):
             above = (*path[:-1], f"{path[-1]} {number}") if path else (str(number),)

@@ -332,7 +332,7 @@ def test_an_edited_item_without_an_id_is_another_item():
 def test_an_item_id_stands_once_in_a_stage():
     question = QUIZ["questions"][0]
     assert faults_of("Quiz", {"questions": [question, question]}) == [
-        "config.questions[1].id: is already the id of config.questions[0]"
+        "config.questions[1].id: is already the id of Questions 1"
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from django.utils import translation
 
 from content.json_diff import Difference, DifferenceKind
-from content.templatetags.memora_history import before_and_after, place
+from content.templatetags.memora_history import as_text, before_and_after, place
 from content.word_diff import Part, visible, words
 
 OLD = "The sum of the angles of a triangle is 180 degrees."
@@ -99,6 +99,15 @@ def test_what_editors_wrote_is_escaped():
     evil = OLD.replace("sum", "<img src=x onerror=alert(1)> &lt;script&gt;")
     assert "<script" not in before_and_after(OLD, evil)
     assert "<img" not in before_and_after(OLD, evil)
+
+
+def test_an_added_stage_is_shown_by_its_texts():
+    config = {"format": "html", "body": "<p>One <b>two</b></p>"}
+    shown = as_text({"id": "STG-1", "type": "Text", "config": config})
+    assert shown == (
+        '<ul class="readable"><li dir="auto">type: Text</li>'
+        '<li dir="auto">Format: html</li><li dir="auto">Text: One two</li></ul>'
+    )
 
 
 @pytest.mark.parametrize(
