@@ -27,7 +27,6 @@ _NODE_ID = re.compile(r"(?:SUBJ|TRK|UNIT|TOP|LES)-[A-Za-z0-9_-]{1,60}", re.ASCII
 _TOP = frozenset({"", "top"})
 """Fragments that lead to the start of every page."""
 _TELEPHONE = re.compile(r"\+?[0-9().\s-]{3,30}\Z", re.ASCII)
-_check_url = URLValidator(schemes=["http", "https"])
 
 
 @dataclass(slots=True)
@@ -172,6 +171,11 @@ def _reason_here(address: str, path: str, known_ids: Collection[str]) -> str:
     except Resolver404:
         return _("“%(address)s”: this site has no such page") % {"address": address}
     return ""
+
+
+def _check_url(address: str) -> None:
+    """Raise a `ValidationError` for an address that is not of the web."""
+    URLValidator(schemes=["http", "https"])(address)
 
 
 def _malformed_reason(address: str) -> str:

@@ -15,7 +15,7 @@ from content.quality.findings import Finding, Problem, StageContent, of_stage
 
 MAX_WORDS = 40
 """The most words of a sentence that is not reported."""
-_END = re.compile(r"(?<=[.!?؟؛…])[\s\u200e\u200f]+")
+_END = re.compile(r"(?<=[.!?؟؛…])[\s\u200e\u200f]++")
 _LETTERS = re.compile(r"[^\W\d_]")
 _ARABIC = re.compile(r"[\u0620-\u064a\u066e-\u06d3\u06fa-\u06ff]")
 _SHOWN_WORDS = 12
