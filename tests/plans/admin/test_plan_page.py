@@ -235,8 +235,8 @@ def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_l
         "open": (14, lambda: browser.get(content_url(plan), opened)),
         "closed": (14, lambda: browser.get(content_url(plan))),
         # And the form with its subjects, choices and drafts (2), the header, the last
-        # runs.
-        "page": (28, lambda: browser.get(change_url(plan), opened)),
+        # runs; the subjects again, whose quality reports are linked.
+        "page": (29, lambda: browser.get(change_url(plan), opened)),
         # One node and one row; products.
         "override": (14, lambda: browser.get(url)),
         # And the writes, under the lock, with their history.
