@@ -12,13 +12,13 @@ from content.html_tokens import tokens
 from core.folding import EQUAL_LETTERS, visible_text
 
 _DIGITS = str.maketrans(EQUAL_LETTERS)
-_GAP = re.compile("_{3,}")
+_GAP = re.compile("(?<!_)_{3,}+")
 _MAX_DIGITS = 40
 _DECIMAL = re.compile(
-    r"([+-]?)(\d+[.,]?\d*|[.,]\d+)(?:e([+-]?\d{1,2}))?\Z", re.IGNORECASE
+    r"\A([+-]?)(\d++[.,]?\d*+|[.,]\d++)(?:e([+-]?\d{1,2}))?\Z", re.IGNORECASE
 )
-_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?\Z")
-_QUOTIENT = re.compile(r"([+-]?\d+)/(\d+)\Z")
+_GROUPED = re.compile(r"\A[+-]?\d{1,3}(,\d{3})++(\.\d++)?\Z")
+_QUOTIENT = re.compile(r"\A([+-]?\d++)/(\d++)\Z")
 
 
 def count_gaps(html: str) -> int:
@@ -26,6 +26,11 @@ def count_gaps(html: str) -> int:
     return sum(
         len(_GAP.findall(token.source)) for token in tokens(html) if not token.name
     )
+
+
+def without_gaps(text: str) -> str:
+    """Return a text with "…" in place of each run of underscores that would be a gap."""
+    return _GAP.sub("…", text)
 
 
 def numbers_in(text: str) -> list[Fraction]:

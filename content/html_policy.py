@@ -79,14 +79,12 @@ def _attributes() -> dict[str, set[str]]:
 
 
 _LANGUAGE = re.compile(r"\Alanguage-[A-Za-z0-9+#._-]{1,40}\Z")
-_VALUES = {
-    "id": re.compile(r"\A\S{1,100}\Z"),
-    "type": re.compile(r"\A(?:[1aAiI]|audio/[a-z0-9.+-]{1,40})\Z"),
-    "start": re.compile(r"\A-?[0-9]{1,9}\Z"),
-    "value": re.compile(r"\A[^\s]{1,100}\Z"),
-}
+_WORD = re.compile(r"\A\S{1,100}\Z")
+_TYPE = re.compile(r"\A(?:[1aAiI]|audio/[a-z0-9.+-]{1,40})\Z")
+_NUMBER = re.compile(r"\A-?[0-9]{1,9}\Z")
+_VALUES = {"id": _WORD, "type": _TYPE, "start": _NUMBER, "value": _WORD}
 _LOCAL = re.compile(r"\A\s*+url\(#[^\s()'\"\\]++\)\s*+\Z", re.IGNORECASE)
-_FUNCTION = re.compile(r"url\s*\(|\\", re.IGNORECASE)
+_FUNCTION = re.compile(r"(?<=url)\s*+\(|(?<=\\)", re.IGNORECASE)
 
 
 def _value(element: str, attribute: str, value: str) -> str | None:

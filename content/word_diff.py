@@ -9,17 +9,17 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from content.html_tokens import names, tokens
+
 _FEWEST_WORDS = 5
 """Shorter texts are easier to read side by side."""
 _MOST_WORDS = 2000
 """The comparison takes quadratic time."""
 _LEAST_ALIKE = 0.3
 _CONTEXT_WORDS = 8
-_WORD = re.compile(r"\S+\s*")
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_BLOCK = re.compile(
-    r"<(?:br|/?(?:p|div|li|ul|ol|tr|table|h[1-6]|blockquote|pre|figure|details))\b[^<>]*>",
-    re.IGNORECASE,
+_WORD = re.compile(r"(?<!\S)\S++\s*+")
+_BLOCKS = names(
+    "br p div li ul ol tr table h1 h2 h3 h4 h5 h6 blockquote pre figure details"
 )
 
 
@@ -32,10 +32,16 @@ class Part(NamedTuple):
 
 def visible(text: str) -> str:
     """Return the text that readers see; a text without HTML stays as it is."""
-    if not _TAG.search(text):
+    found = list(tokens(text))
+    if not any(token.name for token in found):
         return text
-    lines = _TAG.sub("", _BLOCK.sub("\n", text))
-    return "\n".join(filter(None, map(str.strip, html.unescape(lines).split("\n"))))
+    shown = "".join(
+        ("\n" if token.name in _BLOCKS else "")
+        if token.name
+        else html.unescape(token.source)
+        for token in found
+    )
+    return "\n".join(filter(None, map(str.strip, shown.split("\n"))))
 
 
 def words(old: str, new: str) -> list[Part] | None:

@@ -14,6 +14,7 @@ import mammoth
 from defusedxml import ElementTree
 from django.utils.translation import gettext as _, ngettext
 
+from content.html_tokens import tokens
 from content.importers import html_document
 from content.importers.outlines import ImporterError, Loss, Outline
 
@@ -31,11 +32,11 @@ p[style-name='Quote'] => blockquote > p:fresh
 p[style-name='Intense Quote'] => blockquote > p:fresh
 u => u
 """
-_TITLE = re.compile(r'<p class="document-title">(.*?)</p>', re.DOTALL)
+_TITLE = '<p class="document-title">'
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 _OMML = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_IGNORED = re.compile(r"ignored: (?:\{[^}]*\})?([^{}]{1,80})\Z")
+_IGNORED = re.compile(r"ignored: (?:\{[^}]{0,300}\})?([^{}]{1,80})\Z")
 _STYLE = re.compile(r"style: (?:'([^']{1,80})'|None) \(Style ID: ([^)]{0,80})\)")
 _REPORTED = ("oMath", "was referenced but not defined")
 """Parts of warnings about what is reported otherwise."""
@@ -56,10 +57,11 @@ def read(data: bytes, title: str) -> Outline:
         raise ImporterError(
             _("The Word document is damaged: save it again with Word or LibreOffice.")
         ) from error
-    html = result.value
-    if found := _TITLE.search(html):
-        html = html[: found.start()] + html[found.end() :]
-        html = f"<title>{re.sub('<[^>]*>', '', found[1])}</title>{html}"
+    html, opened, after = result.value.partition(_TITLE)
+    if opened:
+        written, _end, after = after.partition("</p>")
+        named = "".join(one.source for one in tokens(written) if not one.name)
+        html = f"<title>{named}</title>{html}{after}"
     outline = html_document.read_text(html, title)
     document = _("the document")
     if formulas:

@@ -25,9 +25,9 @@ from content.importers.questions import (
 )
 
 MAX_BYTES = 20 * 1024 * 1024
-_CATEGORY = re.compile(r"\$CATEGORY:(.*)\Z", re.IGNORECASE)
-_NAME = re.compile(r"\s*::(.*?)::", re.DOTALL)
-_FORMAT = re.compile(r"\s*\[(html|moodle|plain|markdown)\]", re.IGNORECASE)
+_CATEGORY = re.compile(r"\A\$CATEGORY:(.*+)\Z", re.IGNORECASE)
+_NAME = re.compile(r"\A\s*+::((?:(?!::).)*+)::", re.DOTALL)
+_FORMAT = re.compile(r"\A\s*+\[(html|moodle|plain|markdown)\]", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([~=#{}:\\]|n(?![A-Za-z]))")
 _FIRST_ESCAPE = 0xF0000
 """Escaped characters are replaced by private code points while a question is read."""
@@ -36,9 +36,13 @@ _UNESCAPED = {
     _FIRST_ESCAPE + at: "\n" if char == "n" else char
     for at, char in enumerate(_KEPT_ESCAPES)
 }
-_TRUE_FALSE = re.compile(r"(T|TRUE|F|FALSE)\s*(?:#(.*))?\Z", re.IGNORECASE | re.DOTALL)
+_TRUE_FALSE = re.compile(
+    r"\A(T|TRUE|F|FALSE)\s*+(?:#(.*+))?\Z", re.IGNORECASE | re.DOTALL
+)
+_ANSWER_START = re.compile("(?=[=~])")
 _ANSWER = re.compile(
-    r"([=~])\s*(?:%(-?[0-9]{1,3}(?:\.[0-9]{1,9})?)%)?([^=~#]*)(?:#([^=~]*))?"
+    r"\A([=~])\s*+(?:%(-?[0-9]{1,3}(?:\.[0-9]{1,9})?)%)?([^#]*+)(?:#(.*+))?\Z",
+    re.DOTALL,
 )
 _MOST = 100
 
@@ -207,7 +211,8 @@ def _answers(body: str) -> list[_Answer]:
     if body[0] not in "=~":
         raise UnkeptError(_("its answers do not begin with = or ~"))
     found = []
-    for mark, weight, text, feedback in _ANSWER.findall(body):
+    for part in filter(None, _ANSWER_START.split(body)):
+        mark, weight, text, feedback = _ANSWER.match(part).groups("")  # type: ignore[union-attr]
         written_as, text = _format(text)
         found.append(
             _Answer(
@@ -246,9 +251,9 @@ def _matching(place: str, name: str, prompt: str, answers: list[_Answer]) -> Que
     return Question(place, name, "Matching", config, remarks=remarks)
 
 
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*\Z")
-_NEAR = re.compile(rf"\s*({_NUMBER})\s*(?::\s*({_NUMBER}))?\s*\Z")
+_NUMBER = r"[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]{1,2})?"
+_RANGE = re.compile(rf"\A\s*+({_NUMBER})\s*+\.\.\s*+({_NUMBER})\s*+\Z")
+_NEAR = re.compile(rf"\A\s*+({_NUMBER})\s*+(?::\s*+({_NUMBER}))?\s*+\Z")
 
 
 def _number(place: str, name: str, prompt: str, body: str) -> Question:

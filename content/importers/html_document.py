@@ -36,10 +36,10 @@ _DROPPED = frozenset({"html", "head", "body", "meta", "link", "base"})
 _WITHIN = frozenset({"table", "blockquote", "details", "figure", "li", "dd"})
 """Headings in these do not divide the document."""
 _CHARSET = re.compile(
-    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_-]{2,30})", re.I
+    rb"<meta[^>]{0,200}?charset\s{0,20}=\s{0,20}[\"']?([A-Za-z0-9_-]{2,30})", re.I
 )
 _DATA = re.compile(
-    r"""(\ssrc\s*=\s*)(["'])data:image/([A-Za-z0-9.+-]{1,20})(;base64)?,([^"']*+)\2"""
+    r"""(?<=\ssrc)(\s*+=\s*+)(["'])data:image/([A-Za-z0-9.+-]{1,20})(;base64)?,([^"']*+)\2"""
 )
 _SUFFIXES = {
     "png": ".png",
@@ -48,8 +48,10 @@ _SUFFIXES = {
     "gif": ".gif",
     "webp": ".webp",
 }
-_NOTE = re.compile(r"""\sid\s*=\s*["']((?:footnote|endnote)-[^"']{1,60})["']""")
-_NOTE_LINK = re.compile(r"""href\s*=\s*["']#((?:footnote|endnote)-[^"']{1,60})["']""")
+_NOTE = re.compile(r"""\A\sid\s*+=\s*+["']((?:footnote|endnote)-[^"']{1,60})["']""")
+_NOTE_LINK = re.compile(
+    r"""(?<=href)\s*+=\s*+["']#((?:footnote|endnote)-[^"']{1,60})["']"""
+)
 _MAX_BODY = 150_000
 _MAX_ELEMENTS = 5_000
 """The characters and tags after which a lesson's text continues in another stage."""

@@ -13,6 +13,7 @@ import orjson
 from defusedxml import ElementTree
 from django.utils.translation import gettext as _
 
+from content import fill_in
 from content.importers import questions
 from content.importers.outlines import ImporterError, Loss, Outline
 from content.importers.questions import (
@@ -29,8 +30,8 @@ from core.pictures import FORMATS
 
 MAX_TAGS = 2_000_000
 _PICTURES = (*(kind.suffix for kind in FORMATS.values()), ".jpeg")
-_PLUGIN_FILE = re.compile(r"@@PLUGINFILE@@/([^\"'\s<>?#]+)")
-_FILE_PATH = re.compile(r"question-[0-9]{1,9}/[0-9]{1,9}-[^\s\"'\\<>?#]+")
+_PLUGIN_FILE = re.compile(r"@@PLUGINFILE@@/([^\"'\s<>?#]{1,1000})")
+_FILE_PATH = re.compile(r"question-[0-9]{1,9}/[0-9]{1,9}-[^\s\"'\\<>?#]{1,1000}")
 _FORMATS = {
     "html": "html",
     "moodle_auto_format": "",
@@ -292,11 +293,17 @@ def _description(reader: _Reader) -> Question:
     return reader.question("Text", {"format": "html", "body": reader.prompt})
 
 
-_CLOZE = re.compile(r"\{[0-9]*:([A-Z_]{1,20}):((?:\\.|[^}\\]){0,5000})\}", re.DOTALL)
+_CLOZE = re.compile(
+    r"\{[0-9]{0,9}:([A-Z_]{1,20}):((?:\\.|[^}\\]){0,1000})\}", re.DOTALL
+)
 _CLOZE_TEXT = {"SHORTANSWER": False, "SA": False, "MW": False}
 _CLOZE_TEXT |= {"SHORTANSWER_C": True, "SAC": True, "MWC": True}
 _CLOZE_NUMBER = {"NUMERICAL", "NM"}
-_CLOZE_ANSWER = re.compile(r"\s*(=|%([0-9.]{1,9})%)?(.*?)(?:(?<!\\)#.*)?\Z", re.DOTALL)
+_CLOZE_ANSWER = re.compile(
+    r"\A\s*+(=|%([0-9.]{1,9})%)?((?:\\.|\\\Z|[^#\\])*+)(?:#.*+)?\Z", re.DOTALL
+)
+_CLOZE_END = re.compile(r"(?<!\\)~")
+_ESCAPED = re.compile(r"\\(.)")
 
 
 def _cloze(reader: _Reader) -> Question:
@@ -306,7 +313,7 @@ def _cloze(reader: _Reader) -> Question:
         gaps.append(_cloze_gap(found[1], found[2]))
         return "___"
 
-    text = _CLOZE.sub(gap, re.sub("_{3,}", "…", reader.prompt))
+    text = _CLOZE.sub(gap, fill_in.without_gaps(reader.prompt))
     if not gaps:
         raise UnkeptError(_("it has no gap that can be read"))
     return reader.question("FillIn", {"prompt": text, "gaps": gaps})
@@ -318,10 +325,10 @@ def _cloze_gap(kind: str, written: str) -> dict[str, Any]:
             _("gaps of the type “%(type)s” are not supported") % {"type": kind}
         )
     right = []
-    for part in re.split(r"(?<!\\)~", written):
+    for part in _CLOZE_END.split(written):
         found = _CLOZE_ANSWER.match(part)
         if found and (found[1] == "=" or found[2] in ("100", "100.0")):
-            right.append(as_text(re.sub(r"\\(.)", r"\1", found[3]), "html"))
+            right.append(as_text(_ESCAPED.sub(r"\1", found[3]), "html"))
     if kind in _CLOZE_NUMBER:
         values = [one.partition(":") for one in right]
         content = questions.number_question(

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from django.utils.translation import get_language, gettext as _
@@ -70,19 +70,24 @@ def place_of(number: int, name: str, line: int | None = None) -> str:
     return text % values
 
 
+_SLASH = re.compile(r"(?<!/)/(?!/)")
+_VARIABLE = re.compile(r"\A\$[a-z]{1,40}\$\Z")
+
+
 def category_path(written: str) -> tuple[str, ...]:
     """Return the titles in a category such as ``$course$/top/Algebra/Sets``."""
-    parts = (part.strip() for part in re.split(r"(?<!/)/(?!/)", written))
+    parts = (part.strip() for part in _SLASH.split(written))
     shown = [part.replace("//", "/") for part in parts if part]
-    while shown and (shown[0] == "top" or re.fullmatch(r"\$[a-z]+\$", shown[0])):
+    while shown and (shown[0] == "top" or _VARIABLE.match(shown[0])):
         del shown[0]
     return tuple(shown)
 
 
 # --- Texts --------------------------------------------------------------------
 
-_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]*[\s/>]")
-_DOLLARS = re.compile(r"\$\$(.{1,2000}?)\$\$", re.DOTALL)
+_ARABIC = re.compile("[\u0621-\u064a]")
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,30}[\s/>]")
+_DOLLARS = re.compile(r"\$\$(.{1,1000}?)\$\$", re.DOTALL)
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable(["table"])
 
 
@@ -97,11 +102,12 @@ def as_html(text: str, written_as: str = "") -> str:
         return str(_MARKDOWN.render(text)).strip()
     if written_as == "html" or (written_as != "plain" and _TAG.search(text)):
         return text
-    paragraphs = re.split(r"\n\s*\n", references.escape(text, quote=False))
+    lines = references.escape(text, quote=False).strip().split("\n")
+    paragraphs = groupby(lines, key=lambda line: bool(line.strip()))
     return "".join(
-        f"<p>{paragraph.strip().replace(chr(10), '<br>')}</p>"
-        for paragraph in paragraphs
-        if paragraph.strip()
+        f"<p>{'<br>'.join(some).strip()}</p>"
+        for has_text, some in paragraphs
+        if has_text
     )
 
 
@@ -154,7 +160,7 @@ def quiz(prompt: str, options: Iterable[tuple[str, bool]]) -> dict[str, Any]:
 
 def true_or_false(prompt: str, *, is_true: bool) -> dict[str, Any]:
     """Return a question with the options true and false, in the prompt's language."""
-    is_arabic = re.search("[\u0621-\u064a]", prompt)
+    is_arabic = _ARABIC.search(prompt)
     yes, no = ("صواب", "خطأ") if is_arabic else ("True", "False")
     return quiz(prompt, [(yes, is_true), (no, not is_true)])
 
@@ -166,7 +172,7 @@ def filled_in(prompt: str, gaps: list[dict[str, Any]]) -> dict[str, Any]:
     below the text.
     """
     if len(gaps) == 1 and fill_in.count_gaps(prompt) > 1:
-        prompt = re.sub("_{3,}", "…", prompt)
+        prompt = fill_in.without_gaps(prompt)
     return {"prompt": prompt, "gaps": gaps}
 
 

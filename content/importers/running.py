@@ -16,7 +16,7 @@ from content.kinds import Kind
 from content.models import Node
 from core.errors import CurriculumError
 
-_STEP = re.compile(r"([a-z_]+)\[([0-9]+)\]")
+_STEP = re.compile(r"(?<![a-z_])([a-z_]++)\[([0-9]++)\]")
 
 
 def import_file(

@@ -40,7 +40,7 @@ class Reference:
 Change = Callable[[Reference], str]
 """Returns the new address of a reference."""
 
-_SCHEME = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.-]*:|//|#)")
+_SCHEME = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.-]*+:|//|#)")
 
 
 def is_external(address: str) -> bool:
@@ -50,7 +50,7 @@ def is_external(address: str) -> bool:
 
 def file_name(address: str) -> str:
     """Return the path in an address without its query and with escapes decoded."""
-    return unquote(re.split(r"[?#]", address.strip(), maxsplit=1)[0])
+    return unquote(address.strip().partition("#")[0].partition("?")[0])
 
 
 def of_config(type_name: str, config: Any) -> list[Reference]:
@@ -100,7 +100,7 @@ _ATTRIBUTES = {
 }
 _MEDIA_PARENTS = {"audio": Use.AUDIO, "video": Use.VIDEO, "picture": Use.PICTURE}
 _VALUE = re.compile(
-    r"""(?P<before>[\s"'/](?P<name>src|poster|href)\s*+=\s*+)"""
+    r"""(?<=[\s"'/])(?P<before>(?P<name>src|poster|href)\s*+=\s*+)"""
     r"""(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s"'<>]++))""",
     re.IGNORECASE,
 )
@@ -139,13 +139,13 @@ def _in_tag(token: Token, inside: Use, use_of: Callable[[str, Use], str]) -> str
 
 # --- Markdown -----------------------------------------------------------------
 
-_MARKDOWN = re.compile(r"\]\(\s*+<?(?P<address>[^()\s<>]++)")
+_MARKDOWN = re.compile(r"(?<=\]\()\s*+<?(?P<address>[^()\s<>]++)")
 _MAX_LABEL = 300
 
 
 def _in_markdown(text: str, use_of: Callable[[str, Use], str]) -> str:
     def replaced(match: re.Match[str]) -> str:
-        start = _start_of_label(text, match.start())
+        start = _start_of_label(text, match.start() - len("]("))
         use = Use.PICTURE if start > 0 and text[start - 1] == "!" else Use.LINK
         new = use_of(match["address"], use)
         return match[0].removesuffix(match["address"]) + new

@@ -13,9 +13,9 @@ MAX_BYTES = 1_000_000
 MAX_CUES = 5_000
 MAX_TEXT = 500
 """The most captions of a file, and characters of one, as in ``Video.schema.json``."""
-_TIME = r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
-_TIMES = re.compile(rf"\s*{_TIME}\s+-->\s+{_TIME}(?:\s.*)?")
-_TAG = re.compile(r"<[^<>]*>")
+_TIME = r"(?:(\d{2,}+):)?([0-5]\d):([0-5]\d)\.(\d{3})"
+_TIMES = re.compile(rf"\A\s*+{_TIME}\s++-->\s++{_TIME}(?:\s.*+)?\Z")
+_TAG = re.compile(r"<[^<>]{0,300}>")
 _OTHER = ("NOTE", "STYLE", "REGION")
 
 
@@ -43,7 +43,7 @@ def parse(data: bytes) -> list[dict[str, Any]]:
     except UnicodeDecodeError as error:
         raise WebVTTError(_("The caption file is not UTF-8 text.")) from error
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if not re.fullmatch(r"WEBVTT(?:[ \t].*)?", lines[0]):
+    if lines[0] != "WEBVTT" and not lines[0].startswith(("WEBVTT ", "WEBVTT\t")):
         raise WebVTTError(_("Line 1: a WebVTT file begins with “WEBVTT”."))
     cues = [
         _cue(number, block)
@@ -79,7 +79,7 @@ def _blocks(lines: list[str], *, first: int) -> list[tuple[int, list[str]]]:
 
 def _cue(number: int, block: list[str]) -> dict[str, Any]:
     at = 0 if "-->" in block[0] else 1  # an identifier may come first
-    found = _TIMES.fullmatch(block[at]) if at < len(block) else None
+    found = _TIMES.match(block[at]) if at < len(block) else None
     if found is None:
         raise WebVTTError(
             _("Line %(line)d: enter the times of a caption as 00:01.000 --> 00:04.000.")

@@ -23,7 +23,7 @@ plan. A plan with 50 lessons in a subject has 5 KB for each; see docs/content-fo
 MIN_LESSON_BYTES = 256
 """Also in a subject of very many lessons."""
 _MAX_WORD = 64
-_WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
+_WORD = re.compile(r"(?<!\w)\w++(?:[-'’.]\w++)*+")
 
 
 def of_stages(stages: Iterable[Stage]) -> str:

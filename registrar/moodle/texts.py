@@ -5,7 +5,7 @@ import re
 
 from django.utils.html import strip_tags
 
-_LINE_BREAK = re.compile(r"<br */?>\n?")
+_LINE_BREAK = re.compile(r"<br {0,9}/?>\n?")
 
 
 def plain(text: str) -> str:

@@ -18,7 +18,7 @@ from registrar.models import (
     Submission,
 )
 
-_KEY = re.compile(r"([0-9]++)-([0-9]++)-[0-9]++-([0-9]++)")
+_KEY = re.compile(r"\A([0-9]++)-([0-9]++)-[0-9]++-([0-9]++)\Z")
 """``Moodle_Grade_Composite_Key``: course, assignment, user, attempt (from 0)."""
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,7 +104,7 @@ def group_attempts(grades: Iterable[Grade]) -> list[Assessment]:
     """
     groups: dict[tuple[str, ...], list[tuple[int, datetime, Grade]]] = {}
     for grade in grades:
-        named = _KEY.fullmatch(grade.composite_key)
+        named = _KEY.match(grade.composite_key)
         where = (
             (named[1], named[2])
             if named

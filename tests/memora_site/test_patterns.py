@@ -23,7 +23,10 @@ from django.core.validators import RegexValidator
 from content.json_errors import make_validator
 
 ROOT = Path(__file__).parents[2]
-APPS = ("core", "content", "plans", "publishing", "players", "progress", "memora_site")
+APPS = (
+    *("core", "content", "plans", "publishing", "players", "progress"),
+    *("registrar", "memora_site"),
+)
 SOURCES = [
     path
     for app in APPS
