@@ -193,8 +193,8 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
     browser.get(url)
     # Session, user; the lesson; its stages; the plans that offer it; its figures; its
     # ancestors; the lessons before and after it; the editor's draft; others' drafts;
-    # an unfinished version; both for the page's version.
-    with django_assert_num_queries(14):
+    # an unfinished version; both for the page's version; products.
+    with django_assert_num_queries(15):
         assert browser.get(url).status_code == 200
     for position in range(2, 12):
         LessonStage.objects.create(
@@ -204,7 +204,7 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
             title="S",
             config=TEXT,
         )
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(15):
         assert browser.get(url).status_code == 200
 
 
