@@ -9,7 +9,9 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from content import products
+from content.curriculum import export_curriculum, import_curriculum
 from content.models import Node, Product
+from content.spreadsheets import lesson_sheet
 from plans import services as plan_services
 from players.models import Entitlement
 from players.services import bulk_access
@@ -92,3 +94,22 @@ def test_the_migration_creates_a_product_for_each_code_in_use(sold, plan, player
         "OWNED": "Kept",
         "PLAN-ITEM": "PLAN-ITEM",
     }
+
+
+def test_a_sheet_names_and_creates_the_missing_products(maths):
+    lesson = maths["lesson"]
+    data = f"id,required_item\n{lesson.public_id},NEW-1\n".encode()
+    trial = lesson_sheet.import_lessons(data, "lessons.csv", dry_run=True)
+    assert trial.new_products == ["NEW-1"]
+    assert not Product.objects.exists()
+    lesson_sheet.import_lessons(data, "lessons.csv")
+    assert Product.objects.get().code == "NEW-1"
+
+
+def test_a_curriculum_file_names_and_creates_the_missing_products(sold, maths):
+    data = export_curriculum(maths["subject"].public_id)
+    trial = import_curriculum(data, dry_run=True)
+    assert "there is no product “MATH-12”" in str(trial)
+    assert not Product.objects.exists()
+    import_curriculum(data)
+    assert Product.objects.get().code == "MATH-12"
