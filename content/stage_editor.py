@@ -15,6 +15,7 @@ SCRIPTS = (
     "stage-fields",
     "stage-formulas",
     "stage-losses",
+    "stage-paste",
     "stage-text",
     "stage-media",
     "stage-forms",

@@ -1,6 +1,12 @@
 """What lessons may contain, in the browser: the preview, the formatted editor, pasting."""
 
+import base64
+import io
+import re
+
 import pytest
+from django.core.files.storage import default_storage
+from PIL import Image
 
 from content import html_policy, rich_text
 from content.models import LessonStage
@@ -120,7 +126,7 @@ def test_pasting_asks_before_a_part_is_lost(open_page, branch):  # noqa: F811
       window.asked = [];
       window.confirm = (question) => window.asked.push(question) > 1;
     }""")
-    pasted = '<p>b<video></video><img src="data:image/png;base64,AA"></p>'
+    pasted = '<p>b<video></video><img src="data:image/bmp;base64,AA"></p>'
     text.evaluate(PASTE, pasted)
     playwright.expect(text).to_have_text("a")
     text.evaluate(PASTE, pasted)
@@ -130,6 +136,69 @@ def test_pasting_asks_before_a_part_is_lost(open_page, branch):  # noqa: F811
     assert asked[0].endswith('<video>, <img src="data:…">')
     note = card.locator(".rich-note")
     playwright.expect(note).to_have_text('Not pasted: <video>, <img src="data:…">')
+
+
+WORD = """(place, [html, rtf]) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData("text/html", html);
+  clipboardData.setData("text/rtf", rtf);
+  place.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+}"""
+
+
+def picture(color: str) -> bytes:
+    kept = io.BytesIO()
+    Image.new("RGB", (3, 2), color).save(kept, "PNG")
+    return kept.getvalue()
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_pictures_of_a_pasted_word_document_are_uploaded(
+    open_page,
+    branch,  # noqa: F811
+    language,
+):
+    stage = with_text(branch, "<p>a</p>")
+    page = open_page(language)
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    text = card.locator(".rich-text")
+    put_caret(text)
+    red, blue = picture("red"), picture("blue")
+    html = (
+        '<p class="MsoNormal">b<img width=3 height=2 src="file:///C:/1.png" v:shapes="x">'
+        f'<img alt="blue" src="data:image/png;base64,{base64.b64encode(blue).decode()}"></p>'
+    )
+    rtf = (
+        r"{\rtf1{\*\shppict{\pict{\*\picprop\shplid1}\picw3\pich2\pngblip\bliptag-12"
+        r"{\*\blipuid 00ff}" + f"\n{red[:9].hex()}\n{red[9:].hex()}}}}}"
+        r"{\nonshppict{\pict\wmetafile8 0100}}}"
+    )
+    text.evaluate(WORD, [html, rtf])
+    playwright.expect(text.locator("img[src]")).to_have_count(2)
+    save(page)
+    addresses = re.findall('<img[^>]* src="/media/([^"]+)"', body_of(stage))
+    colors = []
+    for address in addresses:
+        with default_storage.open(address) as file, Image.open(file) as shown:
+            colors.append(shown.getpixel((0, 0)))
+    assert colors == [(255, 0, 0), (0, 0, 255)]
+    assert 'alt="blue"' in body_of(stage)
+
+
+def test_a_paste_with_a_picture_that_is_refused_pastes_nothing(
+    open_page,
+    branch,  # noqa: F811
+):
+    with_text(branch, "<p>a</p>")
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    text = card.locator(".rich-text")
+    put_caret(text)
+    text.evaluate(PASTE, '<p>b<img src="data:image/png;base64,AAAA"></p>')
+    playwright.expect(card.locator(".rich-uploads .media-state")).not_to_be_empty()
+    playwright.expect(text).to_have_text("a")
 
 
 def test_pasted_style_is_named_without_a_question(open_page, branch):  # noqa: F811

@@ -20,11 +20,12 @@
   };
 
   /* A button that uploads a file, with a progress line. `done(address, file)` is called with
-   * the address from the server. */
+   * the address from the server, `failed()` after an upload that was refused or stopped. */
   class Upload {
-    constructor(kind, done) {
+    constructor(kind, done, failed = () => {}) {
       this.kind = kind;
       this.done = done;
+      this.failed = failed;
       this.file = el("input", {
         type: "file",
         accept: KINDS[kind].accept,
@@ -66,8 +67,8 @@
         if (!this.isHolding) this.state.textContent = fill(texts.uploading, { share: `${share}%` });
       };
       request.onload = () => this.answered(request, file);
-      request.onerror = () => this.ended(texts.upload_failed);
-      request.onabort = () => this.ended("");
+      request.onerror = () => this.refused(texts.upload_failed);
+      request.onabort = () => this.refused("");
       this.progress.value = 0;
       this.progress.hidden = this.stop.hidden = false;
       this.button.disabled = true;
@@ -86,13 +87,18 @@
         this.ended("");
         this.done(address, file);
       } else if (request.status === 401 || new URL(request.responseURL).pathname !== urls[this.kind]) {
-        this.ended("");
+        this.refused("");
         Memora.showSignedOut(this.state);
       } else if (request.status === 413) {
-        this.ended(texts.too_large);
+        this.refused(texts.too_large);
       } else {
-        this.ended(answer.error || texts.upload_failed);
+        this.refused(answer.error || texts.upload_failed);
       }
+    }
+
+    refused(message) {
+      this.ended(message);
+      this.failed();
     }
 
     ended(message) {
@@ -114,6 +120,23 @@
       this.stop.focus();
     }
   }
+
+  /* Upload pictures one after the other, with the progress in `place`. Resolves with their
+   * addresses; with null if one was refused, whose message stays there. */
+  Memora.uploadPictures = async (files, place) => {
+    const addresses = [];
+    for (const file of files) {
+      const address = await new Promise((resolve) => {
+        const upload = new Upload("image", resolve, () => resolve(null));
+        place.replaceChildren(upload.line);
+        upload.send(file);
+      });
+      if (!address) return null;
+      addresses.push(address);
+    }
+    place.replaceChildren();
+    return addresses;
+  };
 
   const CHOICES = {
     image: { kind: "picture", title: texts.choose_picture, none: texts.no_pictures },

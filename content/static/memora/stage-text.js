@@ -148,7 +148,8 @@
         (tiptap) => this.start(tiptap),
         () => (this.area.hidden = false),
       );
-      return el("div", { class: "rich" }, bar, this.page, this.area, this.note);
+      this.uploads = el("p", { class: "rich-uploads" });
+      return el("div", { class: "rich" }, bar, this.page, this.area, this.note, this.uploads);
     }
 
     start(tiptap) {
@@ -166,7 +167,12 @@
             "aria-label": this.schema.title || "",
             dir: "auto",
           },
-          handlePaste: (_view, event) => !this.mayPaste(event.clipboardData?.getData("text/html"), tiptap),
+          handlePaste: (view, event) => {
+            const pictures = Memora.pastedPictures(event.clipboardData);
+            if (!pictures) return !this.mayPaste(event.clipboardData?.getData("text/html"), tiptap);
+            this.pasteWith(pictures, view, tiptap);
+            return true;
+          },
         },
         onUpdate: () => this.onInput(this.written()),
         onTransaction: () => this.showTools(),
@@ -185,6 +191,13 @@
       if (isMore && !window.confirm(fill(texts.paste_without, { what }))) return false;
       this.note.textContent = fill(texts.pasted_without, { what });
       return true;
+    }
+
+    /* Upload the pictures of a paste, then paste it. Nothing is pasted if one is refused. */
+    async pasteWith(pictures, view, tiptap) {
+      if (!this.mayPaste(pictures.html(pictures.files.map(() => "/")), tiptap)) return;
+      const addresses = await Memora.uploadPictures(pictures.files, this.uploads);
+      if (addresses && !this.isDestroyed) view.pasteHTML(pictures.html(addresses));
     }
 
     destroy() {
