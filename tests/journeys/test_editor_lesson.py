@@ -591,6 +591,20 @@ def test_a_picture_in_text_is_uploaded_or_chosen_again(open_page, branch):
     assert LessonStage.objects.get(type="Reveal").config["cards"][0]["image"] == src
 
 
+def test_the_tools_of_a_text_wait_for_its_editor(open_page, branch):
+    make_stage(branch.lessons[0], config={"format": "html", "body": "<p>a</p>"})
+    page = open_page()
+    release = hold_first(page, "**/django_prose_editor/editor*.js")
+    open_lesson(page, branch.lessons[0])
+    page.locator(".stage-toggle").first.click()
+    tools = [page.locator(".tool-source").first, page.locator(".tool-bold").first]
+    for tool in tools:
+        playwright.expect(tool).to_be_disabled()
+    release()
+    for tool in tools:
+        playwright.expect(tool).to_be_enabled()
+
+
 def test_html_the_editor_does_not_know_is_changed_as_html_alone(open_page, branch):
     body = '<dl><dt lang="la">pax</dt><dd>peace</dd></dl>'
     stage = make_stage(branch.lessons[0], config={"format": "html", "body": body})

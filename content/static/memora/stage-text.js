@@ -142,6 +142,7 @@
         "aria-pressed": "false",
         on: { click: () => this.showSource(!this.isSource) },
       });
+      for (const tool of [...this.tools, this.source]) tool.disabled = true; // until the editor is there
       const bar = el("span", { class: "rich-tools", role: "toolbar" }, ...this.tools, this.source);
       library ||= import(settings.urls.prose);
       library.then(
@@ -177,6 +178,7 @@
         onUpdate: () => this.onInput(this.written()),
         onTransaction: () => this.showTools(),
       });
+      this.source.disabled = false;
       this.show();
     }
 
