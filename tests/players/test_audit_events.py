@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
+from content import products
 from plans.models import AcademicPlan
 from players.models import (
     Enrollment,
@@ -256,6 +257,7 @@ def test_the_admins_changes_name_the_address_behind_the_socket(
     student, root, behind_socket
 ):
     behind_socket.force_login(root)
+    products.ensure(["MATH"])
     held = devices.add(player_id=student.pk, device_id=uuid.uuid4())
     enrolled = student.enrollments.get()
     for action, device_id in (

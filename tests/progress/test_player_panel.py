@@ -300,6 +300,6 @@ def test_the_page_takes_the_same_queries_whatever_the_student_has(
         accounts.create_player(f"other{number}@example.com", PASSWORD, plan=more)
     many = queries_of(browser, student)
     # Session and user, permissions (2), the student, plans and products (2), the
-    # choices (6), known products (3), devices, session, refusals, events with their
-    # plans (5), timeline, archive and progress (11).
-    assert (few, many) == (34, 34)
+    # choices (6), sold content (3), product codes, devices, session, refusals, events
+    # with their plans (5), timeline, archive and progress (11).
+    assert (few, many) == (35, 35)

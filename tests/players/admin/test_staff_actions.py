@@ -231,7 +231,7 @@ ACTIONS = {
         Type.ENROLLMENT_ADDED,
     ),
     "give_group_product": (
-        nothing,
+        lambda _desk: products.ensure(["PHYS"]),
         lambda desk: desk.act_on_group(operation="grant", item="PHYS"),
         Type.ENTITLEMENT_ADDED,
     ),
