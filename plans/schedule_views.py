@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from content.forms import ProductCodeField
+from content.history import changes
 from content.hooks import node_links
 from content.kinds import Kind
 from content.models import Node
@@ -110,7 +111,7 @@ def _may_cancel(user: Any, entry: ScheduledChange) -> bool:
 
 
 def _name_of(user: Any) -> str:
-    return "–" if user is None else str(user.get_full_name() or user.get_username())
+    return "–" if user is None else changes.name_of(user)
 
 
 @node_links.add

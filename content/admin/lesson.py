@@ -184,20 +184,18 @@ class NodePage(MergedLessons, SortableAdminBase, admin.ModelAdmin):  # type: ign
         if change:
             changed = [name for name in form.changed_data if name in NodeFields.FORM]
             obj.save(update_fields=[*changed, "updated_at"])
-            if "image" in changed and obj.image:
-                library.index_image(str(obj.image))
-            return
-        values = {
-            name: value
-            for name, value in form.cleaned_data.items()
-            if name in NodeFields.FORM
-        }
-        created = services.create_node(
-            kind=self._kind(request, None), parent=self._parent(request), **values
-        )
-        # The admin continues with ``obj``: it logs it and saves its stages.
-        obj.__dict__.update(created.__dict__)
-        if obj.image:
+        else:
+            values = {
+                name: value
+                for name, value in form.cleaned_data.items()
+                if name in NodeFields.FORM
+            }
+            created = services.create_node(
+                kind=self._kind(request, None), parent=self._parent(request), **values
+            )
+            # The admin continues with ``obj``: it logs it and saves its stages.
+            obj.__dict__.update(created.__dict__)
+        if "image" in form.changed_data and obj.image:
             library.index_image(str(obj.image))
 
     def delete_model(self, request: HttpRequest, obj: Node) -> None:

@@ -33,6 +33,8 @@ _FREE_BYTES = 1 << 20
 size. Media do not compress; text compresses about 10 times."""
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _SPOOLED_BYTES = 16 << 20
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+"""What `zipfile` raises for a damaged ZIP; the last one for features that it lacks."""
 _NO_CONTENT = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
 """Files that operating systems add."""
 
@@ -88,7 +90,7 @@ class Archive:
                 with self._zip.open(entry) as packed:
                     while chunk := packed.read(1 << 20):
                         copy.write(chunk)
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 raise files.MediaError(
                     _("“%(file)s” in the ZIP is damaged") % {"file": entry.filename}
                 ) from error
@@ -109,13 +111,10 @@ class Archive:
     def _read(self, entry: zipfile.ZipInfo) -> bytes:
         try:
             return self._zip.read(entry)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _refusal(
                 _("“%(file)s” in the ZIP is damaged") % {"file": entry.filename}
             ) from error
-
-
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
 
 
 @contextmanager
@@ -127,7 +126,7 @@ def opened(file: IO[bytes]) -> Iterator[Archive]:
     """
     try:
         found = zipfile.ZipFile(file)
-    except (*_DAMAGE, ValueError, NotImplementedError) as error:
+    except (*DAMAGE, ValueError) as error:
         raise _refusal(_("the ZIP is damaged or incomplete")) from error
     with found:
         yield Archive(found)

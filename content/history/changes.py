@@ -171,6 +171,11 @@ def field_changes(before: Any, after: Any, names: "Names") -> Iterable[FieldChan
             )
 
 
+def name_of(user: Any) -> str:
+    """Return how pages name a member of staff."""
+    return str(user.get_full_name() or user.get_username())
+
+
 class Names:
     """The names of users and related rows by key. One query per table."""
 
@@ -196,7 +201,7 @@ class Names:
         user = self._found.get(get_user_model(), {}).get(pk)
         if user is None:
             return str(_("a deleted user"))
-        return str(user.get_full_name() or user.get_username())
+        return name_of(user)
 
     def of(self, name: str, row: Any) -> str:
         """Return the value of the row's field ``name`` as text."""

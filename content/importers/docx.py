@@ -3,7 +3,6 @@
 import io
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ import mammoth
 from defusedxml import ElementTree
 from django.utils.translation import gettext as _, ngettext
 
+from content.curriculum import archive
 from content.html_tokens import tokens
 from content.importers import html_document
 from content.importers.outlines import ImporterError, Loss, Outline
@@ -33,7 +33,6 @@ p[style-name='Intense Quote'] => blockquote > p:fresh
 u => u
 """
 _TITLE = '<p class="document-title">'
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 _OMML = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _IGNORED = re.compile(r"ignored: (?:\{[^}]{0,300}\})?([^{}]{1,80})\Z")
@@ -110,7 +109,7 @@ def _check(data: bytes) -> tuple[int, int]:
                     found += _counted(opened.read(entry), MAX_ELEMENTS - found.total())
                 elif not entry.is_dir():
                     opened.read(entry)  # raises for a wrong checksum
-    except (*_DAMAGE, RuntimeError, ValueError) as error:
+    except (*archive.DAMAGE, RuntimeError, ValueError) as error:
         raise _no_document() from error
     return found[f"{_OMML}oMath"], found[f"{_WORD}comment"]
 

@@ -235,15 +235,19 @@ def index_image(path: str) -> None:
 
 
 def _indexed(kind: MediaKind, path: str, size: int, sha256: str) -> MediaFile:
-    created: MediaFile = MediaFile.objects.create(
-        kind=kind,
+    """Return the row of a file. Another request may add it at the same time."""
+    row: MediaFile
+    row, _is_new = MediaFile.objects.get_or_create(
         path=path,
-        name=posixpath.basename(path),
-        sha256=sha256,
-        source_sha256=sha256,
-        size=size,
+        defaults={
+            "kind": kind,
+            "name": posixpath.basename(path),
+            "sha256": sha256,
+            "source_sha256": sha256,
+            "size": size,
+        },
     )
-    return created
+    return row
 
 
 def _public_files(folder: str) -> Iterator[str]:
