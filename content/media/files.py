@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -63,9 +64,17 @@ class NewFiles:
         return None
 
     def save(self) -> None:
-        """Save the rows; call it in the block's transaction."""
+        """Save the rows; call it in the block's transaction.
+
+        Where another request has stored the same content meanwhile, its row is taken.
+        """
         for row in self.rows:
-            row.save()
+            try:
+                with transaction.atomic():
+                    row.save()
+            except IntegrityError:
+                row.pk = MediaFile.objects.get(path=row.path).pk
+                row.refresh_from_db()
 
 
 @contextmanager

@@ -64,9 +64,10 @@ def replace(*, media: MediaFile, file: "File[Any]") -> tuple[MediaFile, int]:
         stored = files.add(file, kind=MediaKind(media.kind), new=new)
         if stored.path == media.path:
             raise MediaError(_("This is the same file: nothing was replaced."))
-        stored.alt = stored.alt or media.alt
-        stored.captions = stored.captions or media.captions
         with transaction.atomic(), recording.group_changes():
+            new.save()
+            stored.alt = stored.alt or media.alt
+            stored.captions = stored.captions or media.captions
             stored.save()
             address = files.address(stored)
 

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.urls import reverse
 from PIL import Image
 
-from content.media import library, usage
+from content.media import files, library, usage
 from content.media.files import MediaError
 from content.media.library import MediaInUseError
 from content.models import LessonStage, MediaFile, MediaKind, Node, SubjectState
@@ -215,6 +215,23 @@ def test_wrong_captions_are_refused(browser, clip, film, data, words):
 
 
 # --- Deletion -----------------------------------------------------------------
+
+
+def test_two_uploads_of_one_picture_at_once_share_its_row(db):
+    with files.removed_on_error() as new:
+        mine = files.add(picture(), kind=MediaKind.PICTURE, new=new)
+        theirs = library.add(picture(), kind=MediaKind.PICTURE)
+        new.save()
+    assert mine == theirs
+    assert MediaFile.objects.count() == 1
+    assert default_storage.exists(theirs.path)
+
+
+def test_an_image_is_indexed_once(db):
+    path = default_storage.save("images/a.png", picture())
+    library.index_image(path)
+    library.index_image(path)
+    assert MediaFile.objects.get().path == path
 
 
 def test_an_unused_file_is_deleted_with_its_row(browser, leaf, clip, settings):
