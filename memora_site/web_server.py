@@ -1,4 +1,4 @@
-"""The web server: Granian, which here survives a worker that dies early.
+"""The web server: Granian, with one core for each worker; it survives early deaths.
 
 ``python -m memora_site.web_server`` takes Granian's own options. With
 ``--respawn-failed-workers`` Granian replaces a worker that has died; but when the new
@@ -7,23 +7,34 @@ started it again. This server ends only after `MOST_DEATHS` in `WITHIN_SECONDS`,
 systemd reports an application that cannot run.
 """
 
+import contextlib
+import os
 import time
 from collections import deque
 from typing import Any
 
 from granian import cli
 from granian.server import MPServer
+from granian.server.mp import WorkerProcess
 
 MOST_DEATHS = 10
 WITHIN_SECONDS = 60.0
 
 
 class PatientServer(MPServer):
-    """Granian's server, which ends later when its workers keep dying."""
+    """Granian's server; see the module."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
+        self._cores = usable_cores()
+
+    def _spawn_worker(self, idx: int, *args: Any, **options: Any) -> WorkerProcess:
+        if self._cores:
+            with contextlib.suppress(OSError):  # not allowed: any core will do
+                # For this thread, from which the worker inherits it.
+                os.sched_setaffinity(0, {self._cores[idx % len(self._cores)]})
+        return super()._spawn_worker(idx, *args, **options)
 
     def _respawn_workers(
         self,
@@ -40,6 +51,13 @@ class PatientServer(MPServer):
         if not is_full or now - self._deaths[0] > WITHIN_SECONDS:
             # Where Granian looks whether a worker has died twice in a row.
             self.respawned_wrks.clear()
+
+
+def usable_cores() -> list[int]:
+    """Return the cores that this process may use; none where the system cannot say."""
+    if not hasattr(os, "sched_getaffinity"):  # macOS
+        return []
+    return sorted(os.sched_getaffinity(0))
 
 
 if __name__ == "__main__":

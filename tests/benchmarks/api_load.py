@@ -113,7 +113,7 @@ class Bench:
         with (self.folder / f"granian-{port}.log").open("ab") as log:
             process = subprocess.Popen(
                 [
-                    *(str(Path(sys.executable).parent / "granian"), "--interface"),
+                    *(sys.executable, "-m", "memora_site.web_server", "--interface"),
                     *("wsgi", application, "--host", "127.0.0.1"),
                     *("--port", str(port), "--workers", str(workers)),
                     *("--blocking-threads", str(threads), "--backlog", "2048"),

@@ -103,6 +103,23 @@ def test_workers_that_keep_dying_end_the_server_so_that_systemd_restarts_it(web)
     assert web.process.returncode == 1
 
 
+@pytest.mark.skipif(
+    len(web_server.usable_cores()) < WORKERS, reason="the machine has too few cores"
+)
+def test_each_worker_stays_on_its_own_core_and_so_does_one_that_replaces_it(web):
+    def cores() -> set[int]:
+        found = [os.sched_getaffinity(pid) for pid in children(web.process.pid)]
+        assert all(len(allowed) == 1 for allowed in found)
+        return set().union(*found)
+
+    _wait(lambda: len(children(web.process.pid)) == WORKERS)
+    first = cores()
+    assert first == set(web_server.usable_cores()[:WORKERS])
+    web.kill_newest_worker()
+    _wait(lambda: len(children(web.process.pid)) == WORKERS)
+    assert cores() == first
+
+
 def test_the_time_to_read_headers_also_ends_an_idle_connection():
     with running("--http1-header-read-timeout", "500") as web:
         connection = HTTPConnection("127.0.0.1", web.port, timeout=30)
