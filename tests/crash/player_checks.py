@@ -42,6 +42,7 @@ _EXPECTED = {
     "old token": {(401, "SESSION_REPLACED"), (401, "SESSION_SIGNED_OUT")},
     "sign out": {(200, ""), (401, "SESSION_REPLACED"), (401, "SESSION_SIGNED_OUT")},
 }
+_OF_DELETED = (200, 304, 400, 401, 403, 409)
 _AFTER = 3.0
 """Seconds after its repair in which a fault may still be noticed: pauses of the clients
 of Redis and MariaDB, new connections."""
@@ -54,11 +55,19 @@ time until reconciliation where Redis lost data; both with time for a busy machi
 
 
 def statuses(
-    log: Iterable[Sent], episodes: Sequence[Episode], stalls: Stalls
+    log: Iterable[Sent],
+    episodes: Sequence[Episode],
+    stalls: Stalls,
+    *,
+    are_deleted: bool = False,
 ) -> list[str]:
     """No 500 and no other unexpected status; 503 and broken connections for a reason.
 
-    A request during which the machine stalled may run out of the time that it has.
+    A request during which the machine or the web server's worker stood still may run
+    out of the time that it has.
+
+    Args:
+        are_deleted: whether the players of the log were deleted while they played.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for sent in log:
@@ -66,12 +75,18 @@ def statuses(
         expected = _EXPECTED.get(sent.kind, {(200, "")})
         if (sent.status, sent.error) in expected:
             continue
+        if are_deleted and sent.status in _OF_DELETED:
+            continue
         parts = {
             episode.fault.part
             for episode in episodes
             if episode.touches(sent.started, sent.ended, after=_AFTER)
         }
-        is_stalled = stalls.seconds_in(sent.started, sent.ended) > 0
+        is_stalled = stalls.seconds_in(sent.started, sent.ended) > 0 or any(
+            episode.fault.name == "web worker stopped"
+            for episode in episodes
+            if episode.touches(sent.started, sent.ended)
+        )
         if is_stalled and sent.status in _UNANSWERED:
             continue
         if sent.status == NO_ANSWER:

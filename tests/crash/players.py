@@ -48,6 +48,7 @@ class World:
     school: School
     students: list[Student] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
+    log_of_deleted: list[Sent] = field(default_factory=list)
     log: list[Sent] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     stalls: Stalls = field(default_factory=Stalls)
@@ -258,11 +259,7 @@ def _delete_a_player_in_play(world: World, dice: random.Random) -> None:
         app.end()
     for app in apps:
         app.join()
-        world.problems += [
-            f"{sent.kind} of a deleted player: {sent.status} {sent.error}"
-            for sent in app.log
-            if sent.status not in (200, 304, 400, 401, 403, 409)
-        ]
+        world.log_of_deleted += app.log
 
 
 def _finish(world: World, apps: Sequence[App]) -> None:
@@ -296,6 +293,9 @@ def _check(world: World, episodes: Sequence[Episode]) -> dict[str, Any]:
     site, log = world.site, world.log
     problems = list(world.problems)
     problems += checks.statuses(log, episodes, world.stalls)
+    problems += checks.statuses(
+        world.log_of_deleted, episodes, world.stalls, are_deleted=True
+    )
     problems += checks.refused_though_passed(log)
     problems += checks.repeats(log)
     stale = checks.stale_reads(log)
