@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, NoReturn
 
 
@@ -30,6 +31,7 @@ _NAME = re.compile(r"(?<!\w)\w++")
 def protect(table: str) -> None:
     """Refuse changes of this table's rows from now on."""
     _tables.add(table)
+    _names_in.cache_clear()
 
 
 @contextmanager
@@ -59,11 +61,23 @@ def check(sql: Any) -> None:
     if _is_rewriting.get():
         return
     text = str(sql)
+    read = _names_in if len(text) <= _MAX_KEPT else _names_in.__wrapped__
+    for table in read(text) & _tables:
+        refuse(table)
+
+
+_MAX_KEPT = 10_000
+"""Longer statements are read each time: those of bulk writes, which do not repeat."""
+
+
+@lru_cache(maxsize=500)
+def _names_in(text: str) -> frozenset[str]:
+    """Return words of a statement, among which is the table that it changes, if any."""
     verb = _VERB.match(text)
     word = verb[1].upper() if verb else ""
     if verb and (word == "INSERT" or word in _CHANGES):
-        for table in _changed_names(word, text[verb.end() :]) & _tables:
-            refuse(table)
+        return frozenset(_changed_names(word, text[verb.end() :]))
+    return frozenset()
 
 
 def _changed_names(word: str, rest: str) -> set[str]:

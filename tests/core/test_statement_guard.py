@@ -61,3 +61,19 @@ def test_changes_are_refused_again_after_an_error_within_rewriting():
         raise KeyError
     with pytest.raises(AppendOnlyError):
         statement_guard.check("DELETE FROM progress_interactionlog")
+
+
+def test_a_table_that_is_protected_later_is_refused_too(monkeypatch):
+    statement = "DELETE FROM a_new_table"
+    monkeypatch.setattr(statement_guard, "_tables", set(statement_guard._tables))
+    statement_guard.check(statement)
+    statement_guard.protect("a_new_table")
+    with pytest.raises(AppendOnlyError, match="a_new_table"):
+        statement_guard.check(statement)
+
+
+def test_a_long_statement_is_refused_like_a_short_one():
+    many = ", ".join(map(str, range(9000)))
+    statement = f"DELETE FROM {LEDGER} WHERE id IN ({many})"  # noqa: S608
+    with pytest.raises(AppendOnlyError, match=LEDGER):
+        statement_guard.check(statement)
