@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from uuid import UUID
 
 import structlog
@@ -64,7 +65,13 @@ class Usage:
 def rule_for(scope: str) -> Rule:
     """Return the rule for ``scope`` in ``RATE_LIMITS``, or its ``default``."""
     limits = settings.RATE_LIMITS
-    return Rule(*limits.get(scope, limits["default"]))
+    return _rule(*limits.get(scope, limits["default"]))
+
+
+@cache
+def _rule(requests: int, seconds: int) -> Rule:
+    """Return one object for equal rules: every request asks for one."""
+    return Rule(requests, seconds)
 
 
 def usage_of(rule: Rule, count: Count) -> Usage:
