@@ -65,7 +65,8 @@ def parse_time(value: object) -> datetime | None:
 
 def time_text(at: datetime) -> str:
     """Return an aware time in UTC as the API writes it: ``2026-01-31T08:00:00Z``."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    # `strftime` takes four times as long.
+    return f"{at.astimezone(UTC).isoformat(timespec='seconds')[:19]}Z"
 
 
 def is_time_zone(text: str) -> bool:

@@ -9,10 +9,12 @@ shorter than it was, and never two days; a date that is passed over has no lengt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 _DAY = timedelta(days=1)
+_FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 _MOST = 16
 """So many earlier zones are kept. A zone changes at most daily, so they reach further
 back than any work done offline."""
@@ -69,7 +71,7 @@ class LocalDays:
 
     def beginning_of(self, day: date) -> datetime:
         """Return the first instant of that day or a later one, in UTC."""
-        least = datetime.min.replace(tzinfo=UTC)
+        least = _FIRST_INSTANT
         for one in self.earlier:
             if day <= one.last_day:
                 return max(least, _beginning_in(one.zone, day))
@@ -108,6 +110,7 @@ def _day_in(zone: str, at: datetime) -> date:
     return day + _DAY if _beginning_in(zone, day + _DAY) <= at else day
 
 
+@lru_cache(maxsize=10_000)
 def _beginning_in(zone: str, day: date) -> datetime:
     """Return the first instant at which the zone's date is ``day`` or later, in UTC."""
     # The first midnight of two. Where clocks are set forward over midnight, the time

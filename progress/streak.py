@@ -185,8 +185,8 @@ def first_day_too_late(streak: Streak, is_off: IsOff) -> date | None:
     if streak.last is None or not streak.days:
         return None
     left, day = streak.freezes, streak.last + _DAY
-    while is_off(day) or left:
-        left -= not is_off(day)
+    while (is_free := is_off(day)) or left:
+        left -= not is_free
         day += _DAY
     return day + _DAY
 

@@ -132,8 +132,9 @@ def insert(rows: Sequence[InteractionLog]) -> None:
     Raises:
         IntegrityError: see `conflict`.
     """
-    into, marks, guarded, archive = _statement(connection.vendor)
-    values = _values(rows)
+    vendor = connection.vendor
+    into, marks, guarded, archive = _statement(vendor)
+    values = _values(rows, vendor)
     known: list[Any] = []
     conditions = []
     for name in ("event_id", "first_of"):
@@ -145,7 +146,7 @@ def insert(rows: Sequence[InteractionLog]) -> None:
             )
             known += [rows[0].player_id, *own]
     first = guarded.replace("{guard}", " OR ".join(conditions))
-    place = [name for name, _adapt in _columns(connection.vendor)].index("event_id")
+    place = [name for name, _adapt in _columns(vendor)].index("event_id")
     statement = f"{into} VALUES {', '.join([first, *[marks] * (len(rows) - 1)])}"
     with connection.cursor() as cursor:
         cursor.execute(statement, [*values[:place], *known, *values[place:]])
@@ -157,18 +158,21 @@ def insert_new(rows: Sequence[InteractionLog]) -> None:
     Raises:
         IntegrityError: see `conflict`.
     """
-    into, marks, _guarded, _archive = _statement(connection.vendor)
+    vendor = connection.vendor
+    into, marks, _guarded, _archive = _statement(vendor)
+    values = _values(rows, vendor)
     with connection.cursor() as cursor:
-        cursor.execute(f"{into} VALUES {', '.join([marks] * len(rows))}", _values(rows))
+        cursor.execute(f"{into} VALUES {', '.join([marks] * len(rows))}", values)
 
 
-def _values(rows: Sequence[InteractionLog]) -> list[Any]:
+def _values(rows: Sequence[InteractionLog], vendor: str) -> list[Any]:
+    columns = _columns(vendor)
     return [
         value
         if type(value := getattr(row, name)) in _STORED_AS_THEY_ARE
         else adapt(value)
         for row in rows
-        for name, adapt in _columns(connection.vendor)
+        for name, adapt in columns
     ]
 
 
