@@ -17,11 +17,11 @@ from rest_framework import status
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
 from core.api_response import ApiResponse
 from core.api_types import InvalidBodyError, parse
+from core.api_views import ApiViewSet
 from players import answers, api_types, app_versions, client_info, tasks
 from players.authentication import player_of
 from players.services import devices, password_resets, passwords, photos, profile
@@ -42,7 +42,7 @@ def _profile(request: Request) -> ApiResponse:
     return ApiResponse(answers.profile(own, request))
 
 
-class MeViewSet(ViewSet):
+class MeViewSet(ApiViewSet):
     """The player's own profile."""
 
     @describe(
@@ -100,7 +100,7 @@ class PictureParser(BaseParser):
         return {"photo": SimpleUploadedFile("photo", data)}
 
 
-class PhotoViewSet(ViewSet):
+class PhotoViewSet(ApiViewSet):
     """The player's own photo."""
 
     parser_classes = (MultiPartParser, PictureParser)
@@ -159,7 +159,7 @@ class PhotoViewSet(ViewSet):
         return ApiResponse(status=status.HTTP_204_NO_CONTENT)
 
 
-class PasswordViewSet(ViewSet):
+class PasswordViewSet(ApiViewSet):
     """The player's own password."""
 
     @describe(
@@ -191,7 +191,7 @@ class PasswordViewSet(ViewSet):
         return ApiResponse(status=status.HTTP_204_NO_CONTENT)
 
 
-class OwnDevicesViewSet(ViewSet):
+class OwnDevicesViewSet(ApiViewSet):
     """The player's own devices: their names, and when they were used."""
 
     lookup_value_regex = "[1-9][0-9]{0,17}"
@@ -236,7 +236,7 @@ def _devices(request: Request) -> ApiResponse:
     )
 
 
-class PasswordResetViewSet(ViewSet):
+class PasswordResetViewSet(ApiViewSet):
     """A new password for a student who has forgotten theirs."""
 
     authentication_classes = ()

@@ -6,18 +6,18 @@ Each view parses the request, calls one service and renders its result.
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
 from core.api_response import ApiResponse
 from core.api_types import parse
+from core.api_views import ApiViewSet
 from players import access_api_types as api_types, answers
 from players.authentication import player_of
 from players.records import Wanted
 from players.services import access, enrolled_plans, entitlements
 
 
-class PlansViewSet(ViewSet):
+class PlansViewSet(ApiViewSet):
     """The plans that the player is enrolled in."""
 
     @describe(
@@ -62,7 +62,7 @@ class PlansViewSet(ViewSet):
         return ApiResponse(answers.enrolled_plan(plan))
 
 
-class EntitlementsViewSet(ViewSet):
+class EntitlementsViewSet(ApiViewSet):
     """The products of the player."""
 
     def wanted(self, _request: Request) -> Wanted:

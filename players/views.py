@@ -16,12 +16,12 @@ from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from core import idempotency
 from core.api_operations import Operation, describe
 from core.api_response import ApiResponse
 from core.api_types import parse, parse_query, to_json
+from core.api_views import ApiViewSet
 from players import (
     access_api_types,
     answers,
@@ -51,7 +51,7 @@ from players.tokens import Token
 _ADDRESS = client_info.address_of
 
 
-class AuthViewSet(ViewSet):
+class AuthViewSet(ApiViewSet):
     """Signing in and out."""
 
     @describe(
@@ -146,7 +146,7 @@ def _signed_in(result: sessions.SignedIn) -> api_types.SignedIn:
     )
 
 
-class DevicesViewSet(ViewSet):
+class DevicesViewSet(ApiViewSet):
     """Whether the device of the request is one of the player's."""
 
     @describe(
@@ -168,7 +168,7 @@ class DevicesViewSet(ViewSet):
         return ApiResponse(api_types.DeviceState(authorized=True, device_count=count))
 
 
-class WalletViewSet(ViewSet):
+class WalletViewSet(ApiViewSet):
     """The player's XP and streak."""
 
     def wanted(self, _request: Request) -> Wanted:
@@ -195,7 +195,7 @@ class WalletViewSet(ViewSet):
         return ApiResponse(answers.wallet(held))
 
 
-class ContentViewSet(ViewSet):
+class ContentViewSet(ApiViewSet):
     """URLs of the player's content."""
 
     def wanted(self, _request: Request) -> Wanted:
@@ -327,7 +327,7 @@ def once(view: View) -> View:
     return answer  # type: ignore[return-value]
 
 
-class StaffViewSet(ViewSet):
+class StaffViewSet(ApiViewSet):
     """Views for staff: the admin's session, and a permission for each action."""
 
     authentication_classes = (StaffAuthentication,)

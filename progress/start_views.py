@@ -11,10 +11,10 @@ from django.http import HttpResponse, HttpResponseNotModified
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
 from core.api_response import ApiResponse
+from core.api_views import ApiViewSet
 from players import answers, app_versions
 from players.authentication import Player
 from players.records import Wanted
@@ -25,7 +25,7 @@ from progress.services import etags, start
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
-class StartViewSet(ViewSet):
+class StartViewSet(ApiViewSet):
     """What an app needs when it starts."""
 
     def wanted(self, _request: Request) -> Wanted:

@@ -8,11 +8,11 @@ from django.utils.translation import gettext_lazy
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
 from core.api_response import ApiResponse
 from core.api_types import Faulty, InvalidBodyError, parse, parse_query
+from core.api_views import ApiViewSet
 from players import answers
 from players.authentication import Player
 from players.records import Wanted
@@ -23,7 +23,7 @@ from progress.services.sync_state import SyncState
 from publishing import api
 
 
-class SyncViewSet(ViewSet):
+class SyncViewSet(ApiViewSet):
     """What an app sends and reads after it was offline."""
 
     queued_actions = ("events",)

@@ -6,12 +6,12 @@ from django.utils.translation import gettext_lazy
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from core import idempotency
 from core.api_operations import Operation, describe
 from core.api_response import ApiResponse
 from core.api_types import InvalidBodyError, parse, parse_query
+from core.api_views import ApiViewSet
 from players.api_types import LESSON_ID
 from players.authentication import player_of
 from players.records import Wanted
@@ -20,7 +20,7 @@ from progress.services import completion, progress, reviews, summary
 from publishing import api
 
 
-class LessonViewSet(ViewSet):
+class LessonViewSet(ApiViewSet):
     """A player's lessons."""
 
     queued_actions = ("complete",)
@@ -80,7 +80,7 @@ class LessonViewSet(ViewSet):
         return ApiResponse(result)
 
 
-class ProgressViewSet(ViewSet):
+class ProgressViewSet(ApiViewSet):
     """A player's progress in all subjects, and in one."""
 
     lookup_url_kwarg = "subject_id"
@@ -158,7 +158,7 @@ class ProgressViewSet(ViewSet):
         )
 
 
-class ReviewViewSet(ViewSet):
+class ReviewViewSet(ApiViewSet):
     """A player's items to review."""
 
     queued_actions = ("create",)

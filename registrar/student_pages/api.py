@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import status
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
+from core.api_views import ApiViewSet
 
 from core.api_operations import Operation, describe
 from core.api_response import ApiResponse
@@ -47,7 +47,7 @@ class StudentLink:
     ]
 
 
-class StudentLinkViewSet(ViewSet):
+class StudentLinkViewSet(ApiViewSet):
     """Links to the student's own pages."""
 
     @describe(

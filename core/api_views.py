@@ -1,0 +1,21 @@
+"""The base of all views of the API."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+
+class ApiViewSet(ViewSet):
+    """A view set whose view and request are freed when they have answered.
+
+    In REST framework both refer to themselves and to the answer. They would stay, with
+    the bytes of the answer, until the garbage collector finds them.
+    """
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
+        response: Response = super().dispatch(request, *args, **kwargs)
+        self.request.parser_context.clear()
+        self.__dict__.clear()
+        return response
