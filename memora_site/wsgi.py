@@ -1,10 +1,8 @@
 """WSGI entry point (Granian or gunicorn).
 
 All URLs and views are imported here, so that the first request does not wait for them.
-What exists then stays until the process ends: the garbage collector passes over it.
 """
 
-import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -16,5 +14,3 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "memora_site.settings")
 application = get_wsgi_application()
 log_buffer.install()
 get_resolver().url_patterns  # noqa: B018 - it imports them
-gc.collect()
-gc.freeze()
