@@ -8,11 +8,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import status
 from rest_framework.request import Request
-from core.api_views import ApiViewSet
 
 from core.api_operations import Operation, describe
 from core.api_response import ApiResponse
 from core.api_types import Field
+from core.api_views import ApiViewSet
 from core.errors import MemoraError
 from players.authentication import player_of
 from registrar.student_pages import access, linking
