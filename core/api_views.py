@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
-from rest_framework.response import Response
+from django.http.response import HttpResponseBase
 from rest_framework.viewsets import ViewSet
 
 
@@ -14,8 +14,10 @@ class ApiViewSet(ViewSet):
     the bytes of the answer, until the garbage collector finds them.
     """
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
-        response: Response = super().dispatch(request, *args, **kwargs)
+    def dispatch(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        response = super().dispatch(request, *args, **kwargs)
         self.request.parser_context.clear()
         self.__dict__.clear()
         return response
