@@ -8,10 +8,11 @@ from rest_framework.viewsets import ViewSet
 
 
 class ApiViewSet(ViewSet):
-    """A view set whose view and request are freed when they have answered.
+    """A view set whose view and request are freed once an `ApiResponse` is returned.
 
     In REST framework both refer to themselves and to the answer. They would stay, with
-    the bytes of the answer, until the garbage collector finds them.
+    the bytes of the answer, until the garbage collector finds them. So does an error's
+    small answer, which is a `Response` of REST framework and refers to the request.
     """
 
     def dispatch(

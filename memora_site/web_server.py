@@ -5,6 +5,9 @@
 one dies within 5.5 seconds, Granian ends, and the site is away until systemd has
 started it again. This server ends only after `MOST_DEATHS` in `WITHIN_SECONDS`, so that
 systemd reports an application that cannot run.
+
+Each worker stays on one core, in turn among those that this process may use
+(docs/adr/0037-one-core-for-each-web-worker.md). systemd's ``CPUAffinity`` names them.
 """
 
 import contextlib
@@ -21,8 +24,8 @@ MOST_DEATHS = 10
 WITHIN_SECONDS = 60.0
 
 
-class PatientServer(MPServer):
-    """Granian's server; see the module."""
+class WebServer(MPServer):
+    """Granian's server with the two rules of this module."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -61,5 +64,5 @@ def usable_cores() -> list[int]:
 
 
 if __name__ == "__main__":
-    cli.Server = PatientServer  # type: ignore[attr-defined]
+    cli.Server = WebServer  # type: ignore[attr-defined]
     cli.entrypoint()  # type: ignore[no-untyped-call]

@@ -185,8 +185,8 @@ def first_day_too_late(streak: Streak, is_off: IsOff) -> date | None:
     if streak.last is None or not streak.days:
         return None
     left, day = streak.freezes, streak.last + _DAY
-    while (is_free := is_off(day)) or left:
-        left -= not is_free
+    while (is_day_off := is_off(day)) or left:
+        left -= not is_day_off
         day += _DAY
     return day + _DAY
 
@@ -194,8 +194,8 @@ def first_day_too_late(streak: Streak, is_off: IsOff) -> date | None:
 def earliest_last(today: date, freezes: int, is_off: IsOff) -> date:
     """Return the earliest last day of a streak with ``freezes`` that goes on today."""
     day = today - _DAY
-    while is_off(day) or freezes:
-        freezes -= not is_off(day)
+    while (is_day_off := is_off(day)) or freezes:
+        freezes -= not is_day_off
         day -= _DAY
     return day
 

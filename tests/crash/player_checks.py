@@ -15,6 +15,7 @@ from typing import Any
 import redis
 from django.db.models import Max
 
+from core.time_budget import BUDGET_SECONDS
 from memora_site.demo_client import AnswerError, StudentApp
 from players import records
 from players.models import PlayerProfile, PlayerWallet
@@ -63,8 +64,8 @@ def statuses(
 ) -> list[str]:
     """No 500 and no other unexpected status; 503 and broken connections for a reason.
 
-    A request during which the machine or the web server's worker stood still may run
-    out of the time that it has.
+    A request during which the machine stood still may run out of the time that it has;
+    so may one that lasted longer than that while a worker of the web server was stopped.
 
     Args:
         are_deleted: whether the players of the log were deleted while they played.
@@ -82,11 +83,12 @@ def statuses(
             for episode in episodes
             if episode.touches(sent.started, sent.ended, after=_AFTER)
         }
-        is_stalled = stalls.seconds_in(sent.started, sent.ended) > 0 or any(
+        was_stopped = took >= BUDGET_SECONDS and any(
             episode.fault.name == "web worker stopped"
             for episode in episodes
             if episode.touches(sent.started, sent.ended)
         )
+        is_stalled = was_stopped or stalls.seconds_in(sent.started, sent.ended) > 0
         if is_stalled and sent.status in _UNANSWERED:
             continue
         if sent.status == NO_ANSWER:
